@@ -1,0 +1,1 @@
+"""The domain: knows nothing of HTTP, GraphQL, HTML or queues."""
