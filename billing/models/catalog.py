@@ -1,0 +1,101 @@
+"""What is sold: meters, plans, prices and their versions, and who is on which plan."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from billing.ids import MeterId, OrgId, PlanId, PriceId, PriceVersionId, SubscriptionId, new_id
+from billing.models.base import Base, Json
+from billing.rules.aggregation import Aggregation
+from billing.rules.money import Currency
+
+
+class Meter(Base):
+    """What we count, and how. `dimensions` maps each dimension's name to its key in the data."""
+
+    __tablename__ = "meters"
+
+    id: Mapped[MeterId] = mapped_column(primary_key=True, default=new_id)
+    slug: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    unit: Mapped[str]
+    event_type: Mapped[str] = mapped_column(index=True)
+    value_property: Mapped[str | None]
+    aggregation: Mapped[Aggregation]
+    dimensions: Mapped[Json]
+    recorded_at: Mapped[datetime]
+
+
+class Plan(Base):
+    """A named set of prices."""
+
+    __tablename__ = "plans"
+
+    id: Mapped[PlanId] = mapped_column(primary_key=True, default=new_id)
+    slug: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    recorded_at: Mapped[datetime]
+
+    prices: Mapped[list["Price"]] = relationship(lazy="raise", order_by="Price.position")
+
+
+class Price(Base):
+    """What a plan asks for one meter (filtered by dimensions) or as a fee, in one currency.
+
+    What it costs is in its versions. `filters` maps a dimension to the list of values it takes.
+    """
+
+    __tablename__ = "prices"
+    __table_args__ = (UniqueConstraint("plan_id", "slug", "currency"),)
+
+    id: Mapped[PriceId] = mapped_column(primary_key=True, default=new_id)
+    plan_id: Mapped[PlanId] = mapped_column(ForeignKey("plans.id"))
+    position: Mapped[int]
+    slug: Mapped[str]
+    name: Mapped[str]
+    currency: Mapped[Currency]
+    meter_id: Mapped[MeterId | None] = mapped_column(ForeignKey("meters.id"), index=True)
+    filters: Mapped[Json]
+    recorded_at: Mapped[datetime]
+
+    versions: Mapped[list["PriceVersion"]] = relationship(
+        lazy="raise", order_by="PriceVersion.number"
+    )
+
+
+class PriceVersion(Base):
+    """Terms in force from `effective_from` until the next version. Never edited.
+
+    `terms` is the price book's own spelling, decimals as strings, read by `catalog.terms_of`.
+    """
+
+    __tablename__ = "price_versions"
+    __table_args__ = (
+        UniqueConstraint("price_id", "number"),
+        UniqueConstraint("price_id", "effective_from"),
+    )
+
+    id: Mapped[PriceVersionId] = mapped_column(primary_key=True, default=new_id)
+    price_id: Mapped[PriceId] = mapped_column(ForeignKey("prices.id"))
+    number: Mapped[int]
+    effective_from: Mapped[datetime]
+    terms: Mapped[Json]
+    recorded_at: Mapped[datetime]
+
+
+class Subscription(Base):
+    """An organization on a plan, from one whole UTC hour until another (None: still on it)."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        CheckConstraint("ends_at IS NULL OR starts_at < ends_at", name="period_ordered"),
+        Index("ix_subscriptions_org_id_starts_at", "org_id", "starts_at"),
+    )
+
+    id: Mapped[SubscriptionId] = mapped_column(primary_key=True, default=new_id)
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organizations.id"))
+    plan_id: Mapped[PlanId] = mapped_column(ForeignKey("plans.id"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime | None]
+    recorded_at: Mapped[datetime]

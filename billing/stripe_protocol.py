@@ -1,0 +1,91 @@
+"""All that we ask of Stripe, and what goes over: values and one Protocol, no SDK."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from billing.ids import InvoiceId, StripeCustomerId, StripeInvoiceId
+from billing.rules.money import Currency
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Whom Stripe bills. Only what its invoices and mails need."""
+
+    organization_id: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushLine:
+    """One line as Stripe gets it: a whole amount, never a quantity it would multiply itself."""
+
+    line_id: str
+    kind: str
+    amount_minor: int
+    description: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PushInvoice:
+    """One issued invoice as Stripe gets it. `revision` changes when what we send changes."""
+
+    id: InvoiceId
+    revision: int
+    number: str
+    currency: Currency
+    total_minor: int
+    issued_at: datetime
+    lines: tuple[PushLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StripeInvoice:
+    """What Stripe says of one invoice. `invoice_id` is ours, from its metadata."""
+
+    id: StripeInvoiceId
+    invoice_id: str | None
+    status: str
+    currency: str
+    total_minor: int
+    line_count: int | None
+    attempt_count: int
+    next_payment_at: datetime | None
+    paid_at: datetime | None
+    voided_at: datetime | None
+    hosted_invoice_url: str | None
+
+
+class Stripe(Protocol):
+    """All that we ask of Stripe. Every method may raise `Unavailable` or `StripeRefused`."""
+
+    async def create_customer(self, customer: Customer) -> StripeCustomerId:
+        """Create the customer of one organization, once."""
+
+    async def create_invoice(
+        self, invoice: PushInvoice, customer: StripeCustomerId, key: str
+    ) -> StripeInvoice:
+        """Create an empty draft that Stripe will not advance by itself."""
+
+    async def add_lines(
+        self, id_: StripeInvoiceId, lines: Sequence[PushLine], key: str
+    ) -> StripeInvoice:
+        """Add lines to a draft; the answer carries the new total."""
+
+    async def finalize_invoice(self, id_: StripeInvoiceId, key: str) -> StripeInvoice:
+        """Issue a draft and let Stripe collect; one that already is, is returned as it is."""
+
+    async def fetch_invoice(self, id_: StripeInvoiceId) -> StripeInvoice | None:
+        """What Stripe holds now; None when it holds no such invoice."""
+
+    async def find_invoices(
+        self, customer: StripeCustomerId, invoice_id: InvoiceId, since: datetime
+    ) -> list[StripeInvoice]:
+        """Those of a customer's invoices since then that carry our id and are not void."""
+
+    async def line_ids(self, id_: StripeInvoiceId) -> set[str]:
+        """Our ids of the lines that an invoice already has."""

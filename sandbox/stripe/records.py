@@ -1,0 +1,130 @@
+"""What the fake Stripe holds. Amounts are integer minor units, instants unix seconds."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Details = dict[str, Any]
+"""Fields that are stored and given back, and steer nothing."""
+
+
+class Card(StrEnum):
+    """How a payment method behaves when charged."""
+
+    PAY = "pay"
+    DECLINE = "decline"
+    LATER = "later"  # like a bank debit: accepted at once, cleared days later
+    NONE = "none"  # there is nothing to charge
+
+
+class Status(StrEnum):
+    """An invoice's status, in Stripe's words."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    UNCOLLECTIBLE = "uncollectible"
+    VOID = "void"
+
+
+@dataclass(slots=True, kw_only=True)
+class Customer:
+    """Who is billed. A positive balance is owed by the customer, a negative one is credit."""
+
+    id: str
+    created: int
+    invoice_prefix: str
+    details: Details
+    metadata: dict[str, str]
+    currency: str | None = None
+    balance: int = 0
+    next_invoice_sequence: int = 1
+    default_payment_method: str | None = None
+    deleted: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class PaymentMethod:
+    """A test card or a test bank account."""
+
+    id: str
+    created: int
+    kind: str
+    card: Card
+    brand: str
+    last4: str
+    metadata: dict[str, str]
+    customer: str | None = None
+    deleted: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class InvoiceItem:
+    """One charge: pending until an invoice takes it, then also that invoice's line `line_id`."""
+
+    id: str
+    created: int
+    customer: str
+    amount: int
+    currency: str
+    period: tuple[int, int]
+    metadata: dict[str, str]
+    description: str | None = None
+    discountable: bool = True
+    invoice: str | None = None
+    line_id: str | None = None
+    deleted: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Invoice:
+    """An invoice and its lines, oldest line first."""
+
+    id: str
+    created: int
+    customer: str
+    currency: str
+    collection_method: str
+    auto_advance: bool
+    due_date: int | None
+    details: Details
+    metadata: dict[str, str]
+    lines: list[InvoiceItem] = field(default_factory=list)
+    status: Status = Status.DRAFT
+    number: str | None = None
+    effective_at: int | None = None
+    finalized_at: int | None = None
+    paid_at: int | None = None
+    voided_at: int | None = None
+    marked_uncollectible_at: int | None = None
+    billed_to: Details | None = None
+    starting_balance: int = 0
+    ending_balance: int | None = None
+    amount_due: int = 0
+    amount_paid: int = 0
+    paid_out_of_band: bool = False
+    attempted: bool = False
+    attempt_count: int = 0
+    next_payment_attempt: int | None = None
+    payment_clears_at: int | None = None
+    deleted: bool = False
+
+    @property
+    def total(self) -> int:
+        """The sum of the lines, in minor units."""
+        return sum(line.amount for line in self.lines)
+
+
+@dataclass(slots=True, kw_only=True)
+class Event:
+    """Something that happened; `data` is the JSON it was told with and never changes."""
+
+    id: str
+    created: int
+    type: str
+    data: bytes
+    api_version: str
+    request_id: str | None
+    idempotency_key: str | None
+    pending_webhooks: int = 0
+    deleted: bool = False
