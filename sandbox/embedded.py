@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TextIO
 
 from sandbox import lifeline
+from sandbox.toolchain import REPOSITORY, STATE
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 START_SECONDS_MAX = 120.0  # recovering from a crash of the machine included
 STOP_SECONDS_MAX = 20.0
 PORT_ATTEMPTS_MAX = 5
@@ -69,7 +69,7 @@ def kept_root() -> Path:
     the checkout. Rather than open the way to it, root keeps the data in the temporary directory.
     """
     if os.geteuid() != 0:
-        return REPOSITORY / ".sandbox" / "services"
+        return STATE / "services"
     checkout = hashlib.sha256(bytes(REPOSITORY)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"stripe-sync-{checkout}"
 

@@ -115,7 +115,7 @@ class Supervisor:
     async def _listen(self, child: Child, process: Process) -> None:
         assert process.stdout, "asked for"
         while not process.stdout.at_eof():
-            with suppress(ValueError):  # a line beyond _LINE_BYTES_MAX is dropped
+            with suppress(ValueError):  # of a line beyond _LINE_BYTES_MAX, the end alone is shown
                 line = await process.stdout.readline()
                 if line:
                     self._say(child, line.decode(errors="replace").rstrip())

@@ -26,7 +26,7 @@ _SAVE_NEVER = '""'
 def valkey(root: Path | None, port: int | None = None) -> Iterator[str]:
     """A Valkey server with its data under `root`, or without one disposable; gives its URL.
 
-    A `port` may be asked for, so that a server can come back where one was. Raises `SandboxError`.
+    With the same `root` and `port`, a server comes back under its old URL. Raises `SandboxError`.
     """
     with ExitStack() as stack:
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from billing.ids import MeterId, OrgId, PlanId, PriceId, PriceVersionId, SubscriptionId, new_id
 from billing.models.base import Base, Json
-from billing.rules.aggregation import Aggregation
+from billing.rules.aggregation import Aggregation, MeterTerms
 from billing.rules.money import Currency
 
 
@@ -25,6 +25,11 @@ class Meter(Base):
     aggregation: Mapped[Aggregation]
     dimensions: Mapped[Json]
     recorded_at: Mapped[datetime]
+
+    @property
+    def terms(self) -> MeterTerms:
+        """The meter as the rules know it."""
+        return MeterTerms(self.slug, self.name, self.unit, self.aggregation)
 
 
 class Plan(Base):

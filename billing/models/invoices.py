@@ -183,7 +183,8 @@ class InvoiceSync(Base):
     """How far one invoice is in Stripe, and what Stripe said of it. Never part of the invoice.
 
     `step` is committed before the next call. `key_attempt` numbers idempotency keys: Stripe may
-    forget one after 24 hours, so `keyed_at` says when the current ones were first used.
+    forget one after 24 hours, so `keyed_at` says when the current ones were first used. A fetch
+    takes a ticket first, and is written only when none with a later ticket has been.
     """
 
     __tablename__ = "invoice_syncs"
@@ -208,6 +209,8 @@ class InvoiceSync(Base):
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     pushed_at: Mapped[datetime | None]
+    fetch_tickets: Mapped[int] = mapped_column(default=0)
+    applied_ticket: Mapped[int] = mapped_column(default=0)
     fetched_at: Mapped[datetime | None]
     stripe_status: Mapped[str | None]
     hosted_invoice_url: Mapped[str | None]

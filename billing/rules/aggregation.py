@@ -35,9 +35,20 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesUsage:
-    """One combination of dimensions, and what it counted, keyed by the stretch's number."""
+class MeterTerms:
+    """What rating needs to know of a meter."""
 
+    slug: str
+    name: str
+    unit: str
+    aggregation: Aggregation
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesUsage:
+    """One combination of a meter's dimensions, and what it counted in each numbered stretch."""
+
+    meter: MeterTerms
     dimensions: Mapping[str, str]
     by_stretch: Mapping[int, Counted]
 

@@ -111,6 +111,11 @@ class Filters:
     values: Mapping[str, frozenset[str]]
 
     @property
+    def key(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The same filters in one spelling, so that they can name a ladder."""
+        return tuple(sorted((name, tuple(sorted(v))) for name, v in self.values.items()))
+
+    @property
     def specificity(self) -> int:
         """How many dimensions it names; of two that match, the higher wins."""
         return len(self.values)

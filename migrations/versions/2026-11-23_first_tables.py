@@ -490,6 +490,8 @@ def upgrade() -> None:
         sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("pushed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("fetch_tickets", sa.BigInteger(), nullable=False),
+        sa.Column("applied_ticket", sa.BigInteger(), nullable=False),
         sa.Column("fetched_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stripe_status", sa.Text(), nullable=True),
         sa.Column("hosted_invoice_url", sa.Text(), nullable=True),

@@ -152,7 +152,7 @@ class Shelf(Generic[S]):
         self,
         window: Window,
         *,
-        span: Span = Span(),  # noqa: B008 - frozen
+        span: Span = Span(),
         owner: str | None = None,
         keep: Callable[[S], bool] = lambda _: True,
     ) -> Page[S]:

@@ -27,7 +27,7 @@ class Status(StrEnum):
     VOID = "void"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Customer:
     """Who is billed. A positive balance is owed by the customer, a negative one is credit."""
 
@@ -42,8 +42,12 @@ class Customer:
     default_payment_method: str | None = None
     deleted: bool = False
 
+    def balance_in(self, currency: str) -> int:
+        """The balance that applies to an invoice: it is in the customer's own currency only."""
+        return self.balance if self.currency in (None, currency) else 0
 
-@dataclass(slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class PaymentMethod:
     """A test card or a test bank account."""
 
@@ -58,7 +62,7 @@ class PaymentMethod:
     deleted: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class InvoiceItem:
     """One charge: pending until an invoice takes it, then also that invoice's line `line_id`."""
 
@@ -76,7 +80,7 @@ class InvoiceItem:
     deleted: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Invoice:
     """An invoice and its lines, oldest line first."""
 
@@ -115,9 +119,9 @@ class Invoice:
         return sum(line.amount for line in self.lines)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Event:
-    """Something that happened; `data` is the JSON it was told with and never changes."""
+    """Something that happened. `data` is the JSON it was told with, deflated: there are many."""
 
     id: str
     created: int

@@ -1,0 +1,207 @@
+"""Organizations, the people in them, and whoever is asking."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+import strawberry
+
+from api.charges import Estimate
+from api.connections import Connection, Keyset, Page
+from api.context import Info
+from api.cost import priced
+from api.invoices import Invoice, InvoiceFilter, invoice_by_number, page_of_invoices
+from api.nodes import Node, global_id
+from api.scalars import CurrencyCode
+from api.usage import Usage, usage_of
+from billing import accounts, models
+from billing.accounts import OrganizationNotFound
+from billing.estimates import current_estimate
+from billing.ids import OrgId
+from billing.models import Role, Scope
+from billing.usage.totals import Interval
+
+strawberry.enum(Role, description="What a person may do in one organization.")
+strawberry.enum(Scope, description="What a key may do; a person's role gives them scopes too.")
+
+BY_SLUG = Keyset("organizations", size=1)
+
+ESTIMATE_COST = 50
+USAGE_COST = 20
+
+From = Annotated[
+    datetime | None,
+    strawberry.argument(name="from", description="The open period's start when left out."),
+]
+To = Annotated[
+    datetime | None, strawberry.argument(description="The open period's end when left out.")
+]
+
+
+@strawberry.type(description="A person.")
+class User:
+    """Staff may see every organization."""
+
+    id: strawberry.ID = strawberry.field(description="Opaque and stable.")
+    email: str = strawberry.field(description="In lower case.")
+    name: str = strawberry.field(description="For people.")
+    is_staff: bool = strawberry.field(description="Whether they are the platform's staff.")
+
+    @classmethod
+    def of(cls, row: models.User) -> Self:
+        """A row, shown."""
+        return cls(
+            id=global_id("User", row.id), email=row.email, name=row.name, is_staff=row.is_ops
+        )
+
+
+@strawberry.type(description="A person in an organization.")
+class Membership:
+    """One role each."""
+
+    user: User = strawberry.field(description="Who.")
+    role: Role = strawberry.field(description="What they may do there.")
+
+    @classmethod
+    def of(cls, member: accounts.Member) -> Self:
+        """The domain's member, shown."""
+        return cls(user=User.of(member.user), role=member.role)
+
+
+@strawberry.type(description="Who is billed.")
+class Organization(Node):
+    """Its money needs the scope billing:read, its usage usage:read."""
+
+    row: strawberry.Private[models.Organization]
+    key: str = strawberry.field(description="The `subject` of its usage events; never changes.")
+    slug: str = strawberry.field(description="Its name in addresses.")
+    name: str = strawberry.field(description="For people.")
+    currency: CurrencyCode = strawberry.field(description="What it is billed in.")
+    anchor_day: int = strawberry.field(
+        description="The day of the month its periods start on; 29-31 fall on a shorter month's last."
+    )
+
+    @classmethod
+    def of(cls, row: models.Organization) -> Self:
+        """A row, shown."""
+        return cls(
+            row=row,
+            id=global_id("Organization", row.id),
+            key=row.key,
+            slug=row.slug,
+            name=row.name,
+            currency=CurrencyCode(row.currency),
+            anchor_day=row.anchor_day,
+        )
+
+    @strawberry.field(description="What you may do in it.")
+    def viewer_scopes(self, info: Info) -> list[Scope]:
+        """In the order of the enum."""
+        held = info.context.viewer.scopes_in(self.row.id)
+        return [scope for scope in Scope if scope in held]
+
+    @strawberry.field(description="The people in it, by e-mail. Needs billing:read.")
+    async def users(self, info: Info) -> list[Membership]:
+        """One query for all organizations of the request."""
+        info.context.viewer.require(Scope.BILLING_READ, self.row.id)
+        members = await info.context.loaders.members.load(self.row.id)
+        return [Membership.of(member) for member in members]
+
+    @strawberry.field(
+        description="What it owes now, from one snapshot. Needs billing:read.",
+        metadata=priced(ESTIMATE_COST),
+    )
+    async def current_charges(self, info: Info) -> Estimate:
+        """The whole estimate at once, so that all its figures are of one moment."""
+        info.context.viewer.require(Scope.BILLING_READ, self.row.id)
+        async with info.context.reading() as session:
+            return Estimate.of(await current_estimate(session, self.row, info.context.now))
+
+    @strawberry.field(
+        description="What one meter counted, by default by day over the open period. "
+        "`groupBy` is one of the meter's dimensions. Needs usage:read.",
+        metadata=priced(USAGE_COST),
+    )
+    async def usage(  # noqa: PLR0913 - one parameter for each of the field's
+        self,
+        info: Info,
+        meter: str,
+        from_: From = None,
+        to: To = None,
+        interval: Interval = Interval.DAY,
+        group_by: str | None = None,
+    ) -> Usage:
+        """From the hourly buckets."""
+        info.context.viewer.require(Scope.USAGE_READ, self.row.id)
+        return await usage_of(info, self.row, meter, from_, to, interval, group_by)
+
+    @strawberry.field(description="Newest first. Needs billing:read.")
+    async def invoices(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        filter: InvoiceFilter | None = None,  # noqa: A002 - the field's public name
+    ) -> Connection[Invoice]:
+        """The open period is not among them: it is `currentCharges`."""
+        info.context.viewer.require(Scope.BILLING_READ, self.row.id)
+        return await page_of_invoices(info, self.row.id, Page.asked(first, after), filter)
+
+    @strawberry.field(description="By its number, such as ACME-0001. Needs billing:read.")
+    async def invoice(self, info: Info, number: str) -> Invoice | None:
+        """NOT_FOUND for another organization's."""
+        info.context.viewer.require(Scope.BILLING_READ, self.row.id)
+        return await invoice_by_number(info, self.row.id, number)
+
+
+@strawberry.type(description="Who is asking.")
+class Viewer:
+    """An API key, or a signed-in person."""
+
+    actor: str = strawberry.field(description="How the audit names you.")
+    is_staff: bool = strawberry.field(description="Whether you may see and do everything.")
+    scopes: list[Scope] = strawberry.field(
+        description="Of a key; a person's depend on the organization (`viewerScopes`)."
+    )
+
+    @strawberry.field(description="You; null for a key.")
+    async def user(self, info: Info) -> User | None:
+        """The person whose session it is."""
+        user_id = info.context.viewer.user_id
+        if user_id is None:
+            return None
+        async with info.context.reading() as session:
+            return User.of(await session.get_one(models.User, user_id))
+
+    @strawberry.field(description="The one organization a key is bound to; null for none.")
+    async def organization(self, info: Info) -> Organization | None:
+        """So that an app need not be told its slug."""
+        org_id = info.context.viewer.org_id
+        return None if org_id is None else await organization_by_id(info, org_id)
+
+
+async def organization_by_slug(info: Info, slug: str) -> Organization:
+    """Raises `OrganizationNotFound` for one that does not exist or that the viewer may not see."""
+    async with info.context.reading() as session:
+        return _seen(info, await accounts.get_organization(session, slug))
+
+
+async def organization_by_id(info: Info, org_id: OrgId) -> Organization:
+    """Raises `OrganizationNotFound` for one that does not exist or that the viewer may not see."""
+    async with info.context.reading() as session:
+        return _seen(info, await accounts.get_organization_by_id(session, org_id))
+
+
+def _seen(info: Info, row: models.Organization) -> Organization:
+    if not info.context.viewer.knows(row.id):
+        raise OrganizationNotFound
+    return Organization.of(row)
+
+
+async def page_of_organizations(info: Info, page: Page) -> Connection[Organization]:
+    """Those the viewer may see, by slug."""
+    after = None if page.after is None else BY_SLUG.position(page.after)[0]
+    async with info.context.reading() as session:
+        rows = await accounts.organizations_for(
+            session, info.context.viewer, limit=page.limit, after_slug=after
+        )
+    return page.connection(rows, Organization.of, lambda row: BY_SLUG.cursor(row.slug))

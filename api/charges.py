@@ -1,0 +1,142 @@
+"""Current charges: the live estimate, whole, from one snapshot."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Self
+
+import strawberry
+
+from api.lines import LineItem
+from api.money import Money
+from api.periods import Period
+from api.scalars import exactly
+from billing import estimates
+from billing.errors import Invalid
+from billing.rules.ladders import Unpriced
+from billing.rules.money import total_of
+from billing.usage import totals
+
+SHARES_DEFAULT = 20
+SHARES_MAX = 1_000
+
+
+@strawberry.type(description="How far one source of usage has been heard of.")
+class SourceFreshness:
+    """What the figures cannot know yet."""
+
+    source: str = strawberry.field(description="As the source names itself in its events.")
+    last_occurred_at: datetime = strawberry.field(description="The latest event's own time.")
+    last_recorded_at: datetime = strawberry.field(description="When an event last came in.")
+    late_by_seconds: int = strawberry.field(
+        description="From the latest event's own time to `asOf`; at least 0."
+    )
+
+    @classmethod
+    def of(cls, value: totals.SourceFreshness, as_of: datetime) -> Self:
+        """How far behind `as_of` the source is."""
+        late = as_of - value.last_occurred_at
+        return cls(
+            source=value.source,
+            last_occurred_at=value.last_occurred_at,
+            last_recorded_at=value.last_recorded_at,
+            late_by_seconds=max(0, int(late.total_seconds())),
+        )
+
+
+@strawberry.type(description="Usage that no price matches: counted, and not charged for.")
+class UnpricedUsage:
+    """Shown, so that nobody mistakes it for free."""
+
+    meter: str = strawberry.field(description="The meter's slug.")
+    quantity: Decimal = strawberry.field(description="What was counted in the period.")
+    unit: str = strawberry.field(description="What the quantity counts.")
+
+    @classmethod
+    def of(cls, value: Unpriced) -> Self:
+        """The domain's finding, shown."""
+        return cls(meter=value.meter, quantity=exactly(value.quantity), unit=value.unit)
+
+
+@strawberry.type(description="What one value of a dimension costs.")
+class CostShare:
+    """Shares are whole minor units."""
+
+    value: str | None = strawberry.field(
+        description="Such as the app's name; null for what is not tied to the dimension."
+    )
+    amount: Money = strawberry.field(description="Its part of `accrued`.")
+
+
+@strawberry.type(description="Who caused the cost, the dearest first.")
+class CostBreakdown:
+    """`shares` and `others` together are exactly `accrued`."""
+
+    dimension: str = strawberry.field(description="What it is broken down by.")
+    shares: list[CostShare] = strawberry.field(description="The dearest, at most `first`.")
+    others: Money = strawberry.field(description="What the rest comes to.")
+    others_count: int = strawberry.field(description="How many values the rest is.")
+
+
+@strawberry.type(
+    description="What the open period costs so far, by the function that will invoice it."
+)
+class Estimate:
+    """Every figure is of one moment: one snapshot of the database."""
+
+    value: strawberry.Private[estimates.Estimate]
+    period: Period = strawberry.field(description="The open period.")
+    as_of: datetime = strawberry.field(description="The moment the figures are of.")
+    freshness: list[SourceFreshness] = strawberry.field(
+        description="How far each source of usage has been heard of."
+    )
+    accrued: Money = strawberry.field(
+        description="This period so far: usage, fees and one-off items. The headline."
+    )
+    in_advance: Money = strawberry.field(
+        description="The next period's fees, invoiced with this one."
+    )
+    total: Money = strawberry.field(description="What the invoice would ask for.")
+    digest: str = strawberry.field(
+        description="Equal digests are equal figures: the issued invoice carries the same."
+    )
+    unpriced: list[UnpricedUsage] = strawberry.field(description="Usage no price matches.")
+
+    @classmethod
+    def of(cls, value: estimates.Estimate) -> Self:
+        """The domain's estimate, shown."""
+        return cls(
+            value=value,
+            period=Period.of(value.period),
+            as_of=value.as_of,
+            freshness=[SourceFreshness.of(source, value.as_of) for source in value.sources],
+            accrued=Money.of(value.accrued),
+            in_advance=Money.of(value.in_advance),
+            total=Money.of(value.total),
+            digest=value.digest,
+            unpriced=[UnpricedUsage.of(one) for one in value.unpriced],
+        )
+
+    @strawberry.field(description="The invoice's lines as they would stand, in order.")
+    def lines(self) -> list[LineItem]:
+        """With their arithmetic."""
+        return [LineItem.of(line) for line in self.value.lines]
+
+    @strawberry.field(
+        description=(
+            "`accrued` by a dimension of the meters (app, region, resource, …) or by product."
+            f" `first` is at most {SHARES_MAX}."
+        )
+    )
+    def by(self, dimension: str, first: int | None = SHARES_DEFAULT) -> CostBreakdown:
+        """The parts sum to `accrued` to the minor unit."""
+        size = SHARES_DEFAULT if first is None else first
+        if not 1 <= size <= SHARES_MAX:
+            raise Invalid(f"first must be 1 to {SHARES_MAX}, not {size}.", field="first")
+        shares = self.value.by_dimension(dimension)
+        rest = [share.amount for share in shares[size:]]
+        return CostBreakdown(
+            dimension=dimension,
+            shares=[CostShare(value=x.value, amount=Money.of(x.amount)) for x in shares[:size]],
+            others=Money.of(total_of(rest, self.value.draft.currency)),
+            others_count=len(rest),
+        )

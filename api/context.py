@@ -1,0 +1,36 @@
+"""What every resolver is given: who asks, when, and the way to the database."""
+
+from asyncio import Semaphore
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import strawberry
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.loaders import Loaders
+from billing.runtime import Runtime
+from billing.viewers import Viewer
+
+SESSIONS_MAX = 4
+"""How many connections one request may hold at once, however wide its query is."""
+
+
+class Context:
+    """One request's. It holds the runtime and never a session: resolvers run side by side."""
+
+    def __init__(self, runtime: Runtime, viewer: Viewer, now: datetime) -> None:
+        self.runtime = runtime
+        self.viewer = viewer
+        self.now = now
+        self.loaders = Loaders(self.reading)
+        self._places = Semaphore(SESSIONS_MAX)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session for one resolver's reads. Never open one inside another."""
+        async with self._places, self.runtime.sessions() as session:
+            yield session
+
+
+Info = strawberry.Info[Context, None]

@@ -1,0 +1,119 @@
+"""Line items with their arithmetic: the same type on the estimate and on the invoice."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Self
+
+import strawberry
+
+from api.money import Money
+from api.periods import Period
+from api.scalars import exactly
+from billing import models
+from billing.invoices import steps_of
+from billing.rules import money, periods, rating
+from billing.rules.invoicing import DraftLine, LineKind
+from billing.rules.money import Currency
+from billing.rules.rating import StepKind
+
+strawberry.enum(LineKind, description="What a line is for.")
+strawberry.enum(StepKind, description="What one step of a line's arithmetic does.")
+
+
+@strawberry.type(description="One step of a line's arithmetic: quantity x unitAmount.")
+class Step:
+    """Steps add up to the line's `exactAmount`."""
+
+    kind: StepKind = strawberry.field(description="What the step does.")
+    quantity: Decimal = strawberry.field(
+        description="Units in this step; for PRORATION the hours charged."
+    )
+    unit_amount: Decimal = strawberry.field(
+        description="Major units for one; for PRORATION the whole period's fee."
+    )
+    exact_amount: Decimal = strawberry.field(
+        description="What the step comes to, unrounded, to 12 decimals."
+    )
+    up_to: Decimal | None = strawberry.field(
+        description="The tier's upper bound, inclusive; null when it has none."
+    )
+    of_hours: int | None = strawberry.field(
+        description="For PRORATION the hours of the whole period; else null."
+    )
+
+    @classmethod
+    def of(cls, step: rating.Step, currency: Currency) -> Self:
+        """The domain's step, shown in major units."""
+        return cls(
+            kind=step.kind,
+            quantity=exactly(step.quantity),
+            unit_amount=exactly(step.unit_amount),
+            exact_amount=exact_major(step.exact_minor, currency),
+            up_to=None if step.up_to is None else exactly(step.up_to),
+            of_hours=step.of,
+        )
+
+
+@strawberry.type(description="One line of an invoice, or of the estimate that will become one.")
+class LineItem:
+    """`key` and `segment` name it stably, before and after it is invoiced."""
+
+    key: str = strawberry.field(
+        description="The price version, such as pro/egress/USD@2, or the one-off item's own key."
+    )
+    segment: int = strawberry.field(
+        description="Counts from 0 the parts of a period that a price change splits."
+    )
+    kind: LineKind = strawberry.field(description="What it is for.")
+    description: str = strawberry.field(description="For people.")
+    product: str | None = strawberry.field(description="What it is grouped under; null for none.")
+    period: Period = strawberry.field(description="The time it is for.")
+    quantity: Decimal | None = strawberry.field(description="What was counted; null for none.")
+    unit: str | None = strawberry.field(description="What the quantity counts; null for none.")
+    amount: Money = strawberry.field(description="Rounded once, half away from zero.")
+    exact_amount: Decimal = strawberry.field(
+        description="Major units before rounding, to 12 decimals."
+    )
+    steps: list[Step] = strawberry.field(description="The arithmetic that leads to the amount.")
+
+    @classmethod
+    def of(cls, line: DraftLine) -> Self:
+        """A rated line, shown."""
+        currency = line.amount.currency
+        return cls(
+            key=line.key,
+            segment=line.segment,
+            kind=line.kind,
+            description=line.description,
+            product=line.product,
+            period=Period.of(line.span),
+            quantity=None if line.quantity is None else exactly(line.quantity),
+            unit=line.unit,
+            amount=Money.of(line.amount),
+            exact_amount=exact_major(line.exact_minor, currency),
+            steps=[Step.of(step, currency) for step in line.steps],
+        )
+
+    @classmethod
+    def of_row(cls, row: models.InvoiceLine, currency: Currency) -> Self:
+        """An invoiced line, shown just as it was on the estimate."""
+        return cls.of(
+            DraftLine(
+                kind=row.kind,
+                key=row.key,
+                description=row.description,
+                span=periods.Period(row.span_start, row.span_end),
+                amount=money.Money(row.amount_minor, currency),
+                exact_minor=row.exact_minor,
+                segment=row.segment,
+                quantity=row.quantity,
+                unit=row.unit,
+                steps=steps_of(row),
+                product=row.product,
+            )
+        )
+
+
+def exact_major(exact_minor: Fraction, currency: Currency) -> Decimal:
+    """Unrounded minor units as major ones, to 12 decimals."""
+    return exactly(exact_minor / currency.minor_per_major)

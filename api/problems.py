@@ -1,0 +1,132 @@
+"""Refusals as RFC 9457 problems: what every plain HTTP endpoint for machines answers."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from http import HTTPStatus
+
+from asyncpg import PostgresError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.errors import (
+    BillingError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class BadRequest(Invalid):
+    """The request as a whole cannot be read."""
+
+    code = "BAD_REQUEST"
+
+
+class BodyTooLarge(Invalid):
+    """More than one request may carry."""
+
+    code = "BODY_TOO_LARGE"
+
+
+class UnsupportedMediaType(Invalid):
+    """A format or encoding we do not read."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+_STATUSES: Mapping[type[BillingError], HTTPStatus] = {
+    BadRequest: HTTPStatus.BAD_REQUEST,
+    BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Conflict: HTTPStatus.CONFLICT,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+# SQLSTATE classes and codes after which the same request may well succeed: connection lost, out of
+# resources, being stopped or started, deadlock, lock not had, fail-over to a read-only standby.
+_PASSING_SQLSTATES = ("08", "53", "57P0", "40001", "40P01", "55P03", "25006")
+
+
+def answers_problems(endpoint: Endpoint) -> Endpoint:
+    """Answer this endpoint's refusals, and a database that is away, as problems."""
+
+    @wraps(endpoint)
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except BillingError as error:
+            return refusal(error)
+        except (DBAPIError, PoolTimeout, PostgresError, OSError) as error:
+            if is_passing(error):
+                return refusal(Unavailable("The database is not answering; please try again."))
+            raise
+
+    return answered
+
+
+def refusal(error: BillingError) -> Response:
+    """The problem that says what `error` says, with the headers its status calls for."""
+    status = _status(error)
+    members = {"field": error.field} if error.field else {}
+    return problem(status, error.code, str(error), headers=_headers(error), **members)
+
+
+def problem(
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **members: object,
+) -> Response:
+    """One problem. Its type is `about:blank` (RFC 9457 §4.2.1): our stable `code` says more."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+    return Response(json.dumps(body), status, headers=dict(headers or {}), media_type=PROBLEM_TYPE)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the database is merely away, so that trying again later makes sense."""
+    if isinstance(error, OSError | PoolTimeout):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    return sqlstate.startswith(_PASSING_SQLSTATES)
+
+
+def _status(error: BillingError) -> HTTPStatus:
+    if isinstance(error, Unavailable) and error.is_rate_limit:
+        return HTTPStatus.TOO_MANY_REQUESTS
+    for kind in type(error).__mro__:
+        if kind in _STATUSES:
+            return _STATUSES[kind]
+    raise error
+
+
+def _headers(error: BillingError) -> dict[str, str]:
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, Unavailable):
+        return {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))}
+    return {}

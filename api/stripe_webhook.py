@@ -1,0 +1,67 @@
+"""`POST /webhooks/stripe`: verify, store, commit, nudge, 200. What it means is found out later."""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from billing import stripe_events
+from billing.errors import BillingError, Invalid
+from billing.runtime import Runtime
+from billing.stripe_gateway import verify_webhook
+
+BODY_BYTES_MAX = 512 * 1024
+
+
+class BodyTooLarge(BillingError):
+    """More than any Stripe event has."""
+
+    code = "BODY_TOO_LARGE"
+
+
+async def receive(request: Request) -> Response:
+    """Answer 200 only once the event is committed: until then Stripe keeps sending it.
+
+    Whatever fails while storing is a 5xx by the outer edge, for the same reason.
+    """
+    runtime: Runtime = request.state.runtime
+    now = await runtime.now()
+    try:
+        body = await _body(request)
+        header = request.headers.get("Stripe-Signature", "")
+        verify_webhook(body, header, runtime.settings.stripe_webhook_secrets, now)
+        event = _event(body, is_live=runtime.settings.stripe_is_live)
+        async with runtime.sessions.begin() as session:
+            await stripe_events.receive(session, event, now)
+    except BodyTooLarge as error:
+        return _refused(error, 413)
+    except Invalid as error:
+        return _refused(error, 400)
+    await runtime.nudges.enqueue("handle_stripe_events")
+    return JSONResponse({"received": True})
+
+
+def _refused(error: BillingError, status: int) -> Response:
+    return JSONResponse({"code": error.code, "message": str(error)}, status_code=status)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLarge(f"An event has at most {BODY_BYTES_MAX} bytes.")
+    return bytes(body)
+
+
+def _event(body: bytes, *, is_live: bool) -> dict[str, object]:
+    try:
+        event = msgspec.json.decode(body, type=dict[str, object])
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        raise Invalid("The body is not a JSON object.", code="INVALID_JSON") from None
+    if event.get("livemode", is_live) is not is_live:
+        raise Invalid("This event is of the other mode, live or test.", code="WRONG_MODE")
+    return event
+
+
+routes = [Route("/webhooks/stripe", receive, methods=["POST"])]

@@ -1,0 +1,102 @@
+"""Usage over time: what the charges are made of."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Self
+
+import strawberry
+
+from api.catalog import Meter, get_meter
+from api.context import Info
+from api.periods import Period
+from api.scalars import exactly
+from billing import models
+from billing.errors import Invalid
+from billing.rules import periods
+from billing.rules.periods import ceil_hour, floor_hour, period_at
+from billing.usage import totals
+from billing.usage.totals import Interval, usage_over_time
+
+strawberry.enum(Interval, description="How wide a point of a usage curve is, in UTC.")
+
+HOURS_MAX = {Interval.HOUR: 31 * 24, Interval.DAY: 400 * 24, Interval.MONTH: 10 * 366 * 24}
+"""How long a curve may be, by how fine it is."""
+
+POINTS_MAX = 10_000
+
+
+@strawberry.type(description="What was counted in one interval.")
+class UsagePoint:
+    """Intervals in which nothing was counted are left out."""
+
+    start: datetime = strawberry.field(description="When the interval starts.")
+    group: str | None = strawberry.field(
+        description="One value of `groupBy`; null without it, and for usage that has none."
+    )
+    quantity: Decimal = strawberry.field(description="By the meter's aggregation, in its unit.")
+
+    @classmethod
+    def of(cls, value: totals.UsagePoint) -> Self:
+        """The domain's point, shown."""
+        return cls(start=value.start, group=value.group, quantity=exactly(value.quantity))
+
+
+@strawberry.type(description="One meter's usage over time.")
+class Usage:
+    """Oldest first."""
+
+    meter: Meter = strawberry.field(description="What was counted.")
+    period: Period = strawberry.field(
+        description="What was asked for, widened to whole hours: usage is kept by the hour."
+    )
+    interval: Interval = strawberry.field(description="How wide each point is.")
+    points: list[UsagePoint] = strawberry.field(description="By start, then by group.")
+
+
+async def usage_of(  # noqa: PLR0913 - one argument for each of the field's
+    info: Info,
+    org: models.Organization,
+    meter_slug: str,
+    start: datetime | None,
+    end: datetime | None,
+    interval: Interval,
+    group_by: str | None,
+) -> Usage:
+    """Raises `NotFound` for the meter, `Invalid` for the span, the dimension or too many points."""
+    open_period = period_at(info.context.now, org.anchor_day)
+    span = _span(start or open_period.start, end or open_period.end, interval)
+    meter = await get_meter(info, meter_slug)
+    if group_by is not None and group_by not in meter.dimensions:
+        known = ", ".join(sorted(meter.dimensions)) or "none"
+        raise Invalid(
+            f"{meter.slug} has no dimension {group_by[:60]!r}; it has {known}.", field="groupBy"
+        )
+    async with info.context.reading() as session:
+        points = await usage_over_time(
+            session, org.id, meter, span, interval=interval, group_by=group_by
+        )
+    if len(points) > POINTS_MAX:
+        raise Invalid(
+            f"That is {len(points)} points, and {POINTS_MAX} are allowed:"
+            " ask for a shorter time, a wider interval, or without groupBy.",
+            code="TOO_MANY_POINTS",
+        )
+    return Usage(
+        meter=Meter.of(meter),
+        period=Period.of(span),
+        interval=interval,
+        points=[UsagePoint.of(point) for point in points],
+    )
+
+
+def _span(start: datetime, end: datetime, interval: Interval) -> periods.Period:
+    if start >= end:
+        raise Invalid("from must be before to.", code="INVALID_PERIOD", field="from")
+    span = periods.Period(floor_hour(start), ceil_hour(end))
+    if span.hours > HOURS_MAX[interval]:
+        raise Invalid(
+            f"By {interval} at most {HOURS_MAX[interval] // 24} days can be asked for.",
+            code="INVALID_PERIOD",
+            field="from",
+        )
+    return span

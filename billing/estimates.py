@@ -1,0 +1,160 @@
+"""The live estimate: what the open period costs so far, by the function that will invoice it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.charges import Charges, agreement_for, charges_for
+from billing.models import Organization
+from billing.rules.allocation import allocate
+from billing.rules.invoicing import Draft, DraftLine, LineKind
+from billing.rules.ladders import (
+    Unpriced,
+    UsageCharge,
+    cuts_of,
+    growth,
+    ladders_of,
+    sources_by,
+)
+from billing.rules.money import Money
+from billing.rules.periods import Period, period_at
+from billing.usage.totals import SourceFreshness, freshness, usage_by_series
+
+PRODUCT = "product"
+_DAY = timedelta(days=1)
+_ACCRUING = (LineKind.USAGE, LineKind.FEE, LineKind.ONE_OFF)
+_ONE_OFFS = "One-off items"
+
+
+@dataclass(frozen=True, slots=True)
+class CostShare:
+    """What one value of a dimension costs; None is what is not tied to that dimension."""
+
+    value: str | None
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A period as it would be invoiced by everything recorded up to `as_of`."""
+
+    period: Period
+    as_of: datetime
+    charges: Charges
+    sources: tuple[SourceFreshness, ...]
+
+    @property
+    def draft(self) -> Draft:
+        """The invoice as it would stand."""
+        return self.charges.draft
+
+    @property
+    def lines(self) -> tuple[DraftLine, ...]:
+        """Its lines, in order."""
+        return self.draft.lines
+
+    @property
+    def accrued(self) -> Money:
+        """This period's cost so far: the headline."""
+        return self.draft.accrued
+
+    @property
+    def in_advance(self) -> Money:
+        """Next period's fees."""
+        return self.draft.in_advance
+
+    @property
+    def total(self) -> Money:
+        """What the invoice would ask for."""
+        return self.draft.total
+
+    @property
+    def digest(self) -> str:
+        """Equal digests are equal estimates, here and on the invoice."""
+        return self.draft.digest
+
+    @property
+    def unpriced(self) -> tuple[Unpriced, ...]:
+        """Usage no price matches."""
+        return self.charges.unpriced
+
+    @property
+    def counted_to(self) -> datetime | None:
+        """The instant up to which usage has been heard of, by the source furthest on."""
+        return max((source.last_occurred_at for source in self.sources), default=None)
+
+    def by_dimension(self, dimension: str) -> list[CostShare]:
+        """Who caused it: the dearest first, summing to `accrued` to the minor unit.
+
+        A line is shared out over its series by their own quantities, largest remainder.
+        `dimension` is one of the meters' own, or "product".
+        """
+        shares: defaultdict[str | None, int] = defaultdict(int)
+        by_line = {id(charge.line): charge for charge in self.charges.usage}
+        for line in self.lines:
+            if line.kind in _ACCRUING:
+                for value, minor in _shares(line, by_line.get(id(line)), dimension):
+                    shares[value] += minor
+        rows = [CostShare(v, Money(m, self.draft.currency)) for v, m in shares.items()]
+        return sorted(rows, key=lambda row: (-row.amount.minor, row.value is None, row.value or ""))
+
+
+def _shares(
+    line: DraftLine, charge: UsageCharge | None, dimension: str
+) -> Iterable[tuple[str | None, int]]:
+    if dimension == PRODUCT:
+        return [(line.product or _ONE_OFFS, line.amount.minor)]
+    if charge is None or not charge.sources:
+        return [(None, line.amount.minor)]
+    children = sorted(
+        sources_by(charge, dimension).items(), key=lambda c: (c[0] is None, c[0] or "")
+    )
+    weights = [Fraction(quantity) for _, quantity in children]
+    parts = allocate(line.amount.minor, weights, line.amount.currency.step)
+    return zip((value for value, _ in children), parts, strict=True)
+
+
+async def current_estimate(session: AsyncSession, org: Organization, now: datetime) -> Estimate:
+    """The period that holds `now`, from one snapshot. `session` must be fresh."""
+    return await estimate_for(session, org, period_at(now, org.anchor_day), now)
+
+
+async def estimate_for(
+    session: AsyncSession, org: Organization, period: Period, now: datetime
+) -> Estimate:
+    """Any period not issued yet, as it stands: a CLOSING one too. `session` must be fresh."""
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    charges = await charges_for(session, org, period)
+    return Estimate(period, now, charges, await freshness(session, org.id))
+
+
+@dataclass(frozen=True, slots=True)
+class DayCost:
+    """What one UTC day's usage added, in exact minor units: for drawing, never for billing."""
+
+    day: date
+    exact_minor: Fraction
+
+
+async def daily_costs(session: AsyncSession, org: Organization, now: datetime) -> list[DayCost]:
+    """One entry for each day of the open period up to today, by the price its last unit met.
+
+    Tiers make a day's cost depend on the days before it: each day is what the ladder grew by.
+    """
+    period = period_at(now, org.anchor_day)
+    agreement = await agreement_for(session, org, period)
+    offers = agreement.offers(org, period)
+    days = [period.start + _DAY * i for i in range((now - period.start) // _DAY + 1)]
+    cuts = sorted({*days, *cuts_of(offers, period)})
+    named = {name for offer in offers for name in offer.filters.values}
+    usage = await usage_by_series(session, org.id, cuts, agreement.meters, by=sorted(named))
+    ladders, _ = ladders_of(offers, usage, cuts)
+    grown: defaultdict[date, Fraction] = defaultdict(Fraction)
+    for ladder in ladders:
+        for start, exact in growth(ladder, period, cuts):
+            grown[start.date()] += exact
+    return [DayCost(day.date(), grown[day.date()]) for day in days]

@@ -1,0 +1,9 @@
+"""Pushing issued invoices to Stripe: exactly once, with the same total, whatever happens.
+
+`queue` decides what is due and what becomes of a failure, `push` is the three calls, `payload`
+what goes over.
+"""
+
+from billing.invoice_sync.queue import push_due, push_invoice
+
+__all__ = ["push_due", "push_invoice"]

@@ -1,0 +1,165 @@
+"""The three calls of a push, each step committed before the next begins.
+
+A crash, a lost answer or a second worker can come between any two lines here. Idempotency keys
+make a repeated call the same call; when Stripe may have forgotten them, we look before we create.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from billing.errors import BillingError
+from billing.ids import InvoiceId, StripeCustomerId, StripeInvoiceId
+from billing.models import InvoiceSync, SyncStep
+from billing.runtime import Runtime
+from billing.stripe_protocol import PushInvoice, PushLine, StripeInvoice
+
+LINES_PER_CALL_MAX = 100
+KEY_AGE_MAX = timedelta(hours=20)
+"""Stripe keeps idempotency keys at least 24 hours; ours count as forgotten a little earlier."""
+
+_CLOCK_SLACK = timedelta(hours=1)
+_DRAFT = "draft"
+_MOST_ADVANCED_FIRST = ("paid", "uncollectible", "open", _DRAFT)
+
+
+class Mismatch(BillingError):
+    """Stripe holds something else than we sent: nothing goes on until a person has looked."""
+
+    code = "STRIPE_MISMATCH"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One push in progress: what is sent, and how far it is. A new value after each step.
+
+    `is_in_doubt`: a key may be forgotten, or a call may have worked without our hearing of it.
+    """
+
+    runtime: Runtime
+    invoice: PushInvoice
+    customer: StripeCustomerId
+    step: SyncStep
+    stripe_id: StripeInvoiceId | None
+    key_attempt: int
+    keyed_at: datetime
+    is_in_doubt: bool
+    now: datetime
+
+    def key(self, verb: str) -> str:
+        """One invoice, revision and step always send one key, until it may be forgotten."""
+        again = f"-a{self.key_attempt}" if self.key_attempt else ""
+        return f"inv-{self.invoice.id}-r{self.invoice.revision}-{verb}{again}"
+
+    @property
+    def draft_id(self) -> StripeInvoiceId:
+        """Stripe's id, known once the invoice has been created there."""
+        assert self.stripe_id is not None, self.step
+        return self.stripe_id
+
+
+async def push(work: Push) -> StripeInvoice:
+    """Take the steps that are left. Raises `Unavailable`, `StripeRefused` or `Mismatch`."""
+    if work.step is SyncStep.NEW:
+        work = await _create(work)
+    if work.step is SyncStep.CREATED:
+        work = await _add_lines(work)
+    return await _finalize(work)
+
+
+async def _create(work: Push) -> Push:
+    if work.is_in_doubt:
+        found = await work.runtime.stripe.find_invoices(
+            work.customer, work.invoice.id, work.invoice.issued_at - _CLOCK_SLACK
+        )
+        if found:
+            return await _adopt(work, _most_advanced(found))
+        work = await _with_new_keys(work)
+    created = await work.runtime.stripe.create_invoice(
+        work.invoice, work.customer, work.key("create")
+    )
+    return await _committed(replace(work, step=SyncStep.CREATED, stripe_id=created.id))
+
+
+async def _adopt(work: Push, found: StripeInvoice) -> Push:
+    """Go on with the one that an earlier attempt made; still in doubt about its lines."""
+    step = SyncStep.CREATED if found.status == _DRAFT else SyncStep.LINES
+    return await _committed(replace(work, step=step, stripe_id=found.id))
+
+
+async def _add_lines(work: Push) -> Push:
+    missing: Sequence[PushLine] = work.invoice.lines
+    if work.is_in_doubt:
+        there = await work.runtime.stripe.line_ids(work.draft_id)
+        missing = [line for line in work.invoice.lines if line.line_id not in there]
+        work = await _with_new_keys(work)
+    held: StripeInvoice | None = None
+    for chunk, start in enumerate(range(0, len(missing), LINES_PER_CALL_MAX)):
+        lines = missing[start : start + LINES_PER_CALL_MAX]
+        key = work.key(f"lines-{chunk}")
+        held = await work.runtime.stripe.add_lines(work.draft_id, lines, key)
+    if held is None:
+        held = await _fetched(work)
+    check(work.invoice, held)
+    return await _committed(replace(work, step=SyncStep.LINES))
+
+
+async def _finalize(work: Push) -> StripeInvoice:
+    if work.is_in_doubt:
+        held = await _fetched(work)
+        check(work.invoice, held)
+        if held.status != _DRAFT:
+            return held
+        work = await _with_new_keys(work)
+    issued = await work.runtime.stripe.finalize_invoice(work.draft_id, work.key("finalize"))
+    check(work.invoice, issued)
+    return issued
+
+
+def check(sent: PushInvoice, held: StripeInvoice) -> None:
+    """The gate: what Stripe holds must be what we sent. Raises `Mismatch`.
+
+    Never compares what is due: Stripe subtracts balances from that.
+    """
+    if held.currency.upper() != sent.currency:
+        raise Mismatch(f"Stripe holds {held.currency.upper()} where we issued {sent.currency}.")
+    if held.total_minor != sent.total_minor:
+        raise Mismatch(
+            f"Stripe's total is {held.total_minor}, ours {sent.total_minor} minor units."
+        )
+    if held.line_count is not None and held.line_count != len(sent.lines):
+        raise Mismatch(f"Stripe holds {held.line_count} lines where we sent {len(sent.lines)}.")
+
+
+async def _fetched(work: Push) -> StripeInvoice:
+    held = await work.runtime.stripe.fetch_invoice(work.draft_id)
+    if held is None:
+        raise Mismatch(f"Stripe no longer holds {work.draft_id}.")
+    return held
+
+
+def _most_advanced(found: Sequence[StripeInvoice]) -> StripeInvoice:
+    return min(found, key=lambda invoice: _MOST_ADVANCED_FIRST.index(invoice.status))
+
+
+async def _with_new_keys(work: Push) -> Push:
+    """Having looked, ask under keys that Stripe has never seen."""
+    fresh = replace(work, key_attempt=work.key_attempt + 1, keyed_at=work.now, is_in_doubt=False)
+    return await _committed(fresh)
+
+
+async def _committed(work: Push) -> Push:
+    async with work.runtime.sessions.begin() as session:
+        await session.execute(
+            update(InvoiceSync)
+            .where(InvoiceSync.invoice_id == InvoiceId(work.invoice.id))
+            .values(
+                step=work.step,
+                stripe_invoice_id=work.stripe_id,
+                key_attempt=work.key_attempt,
+                keyed_at=work.keyed_at,
+            )
+        )
+    return work

@@ -1,0 +1,180 @@
+"""What Stripe still lacks, who pushes it, and when to try again."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from billing.errors import BillingError, Unavailable
+from billing.ids import InvoiceId, StripeCustomerId
+from billing.invoice_sync.payload import payload_sha256, push_payload
+from billing.invoice_sync.push import KEY_AGE_MAX, Mismatch, Push, push
+from billing.models import Invoice, InvoiceSync, Organization, SyncState, SyncStep
+from billing.runtime import Runtime
+from billing.stripe_protocol import Customer, StripeInvoice
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)
+"""How long one worker has an invoice to itself: longer than its calls take together."""
+
+BATCH_SIZE = 50
+CONCURRENCY = 10
+BACKOFF_FIRST = timedelta(seconds=2)
+BACKOFF_DOUBLINGS_MAX = 8
+_LOST_ANSWERS_MAX = 2
+_WAITING = (SyncState.PENDING, SyncState.PUSHING)
+
+
+async def push_due(runtime: Runtime) -> int:
+    """Push everything that is due, a batch at a time; answers how many were tried."""
+    gate = asyncio.Semaphore(CONCURRENCY)
+
+    async def push_one(invoice_id: InvoiceId) -> None:
+        async with gate:
+            await push_invoice(runtime, invoice_id)
+
+    tried = 0
+    while claimed := await _claim(runtime):
+        tried += len(claimed)
+        async with asyncio.TaskGroup() as group:
+            for invoice_id in claimed:
+                group.create_task(push_one(invoice_id))
+    return tried
+
+
+async def _claim(runtime: Runtime) -> Sequence[InvoiceId]:
+    """Lease up to `BATCH_SIZE` invoices that Stripe lacks; nobody else gets them meanwhile."""
+    now = await runtime.now()
+    due = (
+        select(InvoiceSync.invoice_id)
+        .where(InvoiceSync.state.in_(_WAITING), InvoiceSync.next_attempt_at <= now)
+        .order_by(InvoiceSync.next_attempt_at)
+        .limit(BATCH_SIZE)
+        .with_for_update(skip_locked=True)
+    )
+    async with runtime.sessions.begin() as session:
+        claimed = await session.scalars(
+            update(InvoiceSync)
+            .where(InvoiceSync.invoice_id.in_(due))
+            .values(state=SyncState.PUSHING, next_attempt_at=now + LEASE)
+            .returning(InvoiceSync.invoice_id)
+            .execution_options(synchronize_session=False)
+        )
+        return claimed.all()
+
+
+async def push_invoice(runtime: Runtime, invoice_id: InvoiceId) -> None:
+    """Bring one leased invoice as far as Stripe lets us. What Stripe says is kept, not raised."""
+    now = await runtime.now()
+    try:
+        work = await _start(runtime, invoice_id, now)
+        await _finish(runtime, invoice_id, await push(work), now)
+    except Unavailable as error:
+        await _postpone(runtime, invoice_id, error, now)
+    except BillingError as error:
+        await _stop(runtime, invoice_id, error)
+
+
+async def _start(runtime: Runtime, invoice_id: InvoiceId, now: datetime) -> Push:
+    async with runtime.sessions.begin() as session:
+        invoice, sync, org = await _loaded(session, invoice_id)
+        payload = push_payload(invoice, sync.revision)
+        digest = payload_sha256(payload)
+        assert sync.payload_sha256 in {None, digest}, "an issued invoice changed"
+        is_in_doubt = _is_in_doubt(sync, now)
+        sync.payload_sha256 = digest
+        sync.keyed_at = sync.keyed_at or now
+    return Push(
+        runtime=runtime,
+        invoice=payload,
+        customer=org.stripe_customer_id or await _create_customer(runtime, org),
+        step=sync.step,
+        stripe_id=sync.stripe_invoice_id,
+        key_attempt=sync.key_attempt,
+        keyed_at=sync.keyed_at,
+        is_in_doubt=is_in_doubt,
+        now=now,
+    )
+
+
+def _is_in_doubt(sync: InvoiceSync, now: datetime) -> bool:
+    """Keys may be forgotten; and a saved 500 would be replayed under its key for ever."""
+    if sync.keyed_at is None:
+        return False
+    answers_lost = sync.error_code == "STRIPE_DOWN" and sync.attempts >= _LOST_ANSWERS_MAX
+    return answers_lost or now - sync.keyed_at > KEY_AGE_MAX
+
+
+async def _loaded(
+    session: AsyncSession, invoice_id: InvoiceId
+) -> tuple[Invoice, InvoiceSync, Organization]:
+    invoice = await session.get_one(
+        Invoice, invoice_id, options=[selectinload(Invoice.lines), selectinload(Invoice.sync)]
+    )
+    assert invoice.sync is not None, "issued invoices have a sync row"
+    return invoice, invoice.sync, await session.get_one(Organization, invoice.org_id)
+
+
+async def _create_customer(runtime: Runtime, org: Organization) -> StripeCustomerId:
+    created = await runtime.stripe.create_customer(
+        Customer(organization_id=str(org.id), name=org.name, email=org.billing_email)
+    )
+    async with runtime.sessions.begin() as session:
+        locked = await session.get_one(Organization, org.id, with_for_update=True)
+        locked.stripe_customer_id = locked.stripe_customer_id or created
+        return locked.stripe_customer_id
+
+
+async def _finish(
+    runtime: Runtime, invoice_id: InvoiceId, issued: StripeInvoice, now: datetime
+) -> None:
+    async with runtime.sessions.begin() as session:
+        sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
+        sync.state = SyncState.PUSHED
+        sync.step = SyncStep.FINALIZED
+        sync.pushed_at = now
+        sync.error_code = sync.error_message = None
+        sync.hosted_invoice_url = issued.hosted_invoice_url
+        sync.stripe_status = sync.stripe_status or issued.status
+        invoice = await session.get_one(Invoice, invoice_id)
+    await runtime.nudges.moved([invoice.org_id])
+
+
+async def _postpone(
+    runtime: Runtime, invoice_id: InvoiceId, error: Unavailable, now: datetime
+) -> None:
+    """Try again later. Being limited is nobody's fault and costs no attempt."""
+    log.warning("invoice %s waits: %s: %s", invoice_id, error.code, error)
+    async with runtime.sessions.begin() as session:
+        sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
+        pause = error.retry_after if error.is_rate_limit else backoff(sync.attempts)
+        sync.attempts += 0 if error.is_rate_limit else 1
+        sync.next_attempt_at = now + jittered(pause)
+        sync.error_code, sync.error_message = error.code, str(error)
+
+
+async def _stop(runtime: Runtime, invoice_id: InvoiceId, error: BillingError) -> None:
+    """Trying the same again cannot help: a person has to look."""
+    log.error("invoice %s stopped: %s: %s", invoice_id, error.code, error)
+    state = SyncState.HELD if isinstance(error, Mismatch) else SyncState.FAILED
+    async with runtime.sessions.begin() as session:
+        sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
+        sync.state = state
+        sync.error_code, sync.error_message = error.code, str(error)
+
+
+def backoff(attempts: int) -> timedelta:
+    """2 s, doubled with every failed attempt, up to about 9 minutes."""
+    doublings = min(attempts, BACKOFF_DOUBLINGS_MAX)
+    return BACKOFF_FIRST * (1 << doublings)
+
+
+def jittered(pause: timedelta) -> timedelta:
+    """Half to whole, at random: those that failed together do not come back together."""
+    return pause * (0.5 + secrets.randbelow(1000) / 2000)

@@ -1,0 +1,216 @@
+"""Invoices as a noun: issuing, reading, and how far they are in Stripe."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from billing.errors import NotFound
+from billing.ids import InvoiceId, OrgId, PriceVersionId
+from billing.models import (
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    InvoiceSync,
+    Organization,
+    SyncState,
+)
+from billing.rules.invoicing import Draft, DraftLine, Settlement
+from billing.rules.quantities import plain
+from billing.rules.rating import Step, StepKind
+
+PAGE_SIZE_MAX = 100
+SYNC_DELAY_SHOWN = timedelta(minutes=2)
+"""How long an invoice may wait for Stripe before people are told that sending is delayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncHealth:
+    """How sending invoices is going, for the banner and for staff."""
+
+    waiting: int
+    oldest_waiting_since: datetime | None
+    held: int
+    failed: int
+    is_delayed: bool
+
+
+async def issue(
+    session: AsyncSession,
+    invoice: Invoice,
+    draft: Draft,
+    version_ids: Mapping[str, PriceVersionId],
+    now: datetime,
+) -> None:
+    """Freeze a CLOSING invoice: its lines, total, digest and number, and queue it for Stripe.
+
+    The number is the organization's next, taken under its row lock in this transaction, so there
+    are no gaps. A total of zero is settled at once and never pushed.
+    """
+    assert invoice.status is InvoiceStatus.CLOSING, invoice.status
+    session.add_all(
+        _stored_line(invoice, position, line, version_ids)
+        for position, line in enumerate(draft.lines)
+    )
+    await session.flush()
+    nothing_due = draft.total.minor == 0
+    invoice.total_minor = draft.total.minor
+    invoice.digest = draft.digest
+    invoice.number = await _next_number(session, invoice.org_id)
+    invoice.issued_at = now
+    invoice.status = InvoiceStatus.PAID if nothing_due else InvoiceStatus.OPEN
+    invoice.settled_by = Settlement.NOTHING_DUE if nothing_due else None
+    invoice.paid_at = now if nothing_due else None
+    session.add(
+        InvoiceSync(
+            invoice_id=invoice.id,
+            state=SyncState.NOT_NEEDED if nothing_due else SyncState.PENDING,
+            next_attempt_at=now,
+        )
+    )
+    await session.flush()
+
+
+def _stored_line(
+    invoice: Invoice, position: int, line: DraftLine, version_ids: Mapping[str, PriceVersionId]
+) -> InvoiceLine:
+    return InvoiceLine(
+        invoice_id=invoice.id,
+        position=position,
+        kind=line.kind,
+        key=line.key,
+        price_version_id=version_ids.get(line.key),
+        segment=line.segment,
+        description=line.description,
+        product=line.product,
+        span_start=line.span.start,
+        span_end=line.span.end,
+        quantity=line.quantity,
+        unit=line.unit,
+        exact_minor=line.exact_minor,
+        amount_minor=line.amount.minor,
+        steps=[_stored_step(step) for step in line.steps],
+    )
+
+
+def _stored_step(step: Step) -> dict[str, str | int | None]:
+    return {
+        "kind": step.kind,
+        "quantity": str(step.quantity),
+        "unit_amount": plain(step.unit_amount),
+        "exact_minor": str(step.exact_minor),
+        "up_to": None if step.up_to is None else plain(step.up_to),
+        "of": step.of,
+    }
+
+
+def steps_of(line: InvoiceLine) -> tuple[Step, ...]:
+    """A stored line's arithmetic, exactly as it was rated."""
+    return tuple(
+        Step(
+            kind=StepKind(step["kind"]),
+            quantity=Fraction(step["quantity"]),
+            unit_amount=Decimal(step["unit_amount"]),
+            exact_minor=Fraction(step["exact_minor"]),
+            up_to=None if step["up_to"] is None else Decimal(step["up_to"]),
+            of=step["of"],
+        )
+        for step in line.steps
+    )
+
+
+async def _next_number(session: AsyncSession, org_id: OrgId) -> str:
+    prefix, sequence = (
+        await session.execute(
+            update(Organization)
+            .where(Organization.id == org_id)
+            .values(invoice_sequence=Organization.invoice_sequence + 1)
+            .returning(Organization.invoice_prefix, Organization.invoice_sequence)
+            .execution_options(synchronize_session=False)
+        )
+    ).one()
+    return f"{prefix}-{sequence:04d}"
+
+
+async def invoices_for_org(
+    session: AsyncSession,
+    org_id: OrgId,
+    *,
+    limit: int,
+    before: tuple[datetime, InvoiceId] | None = None,
+) -> Sequence[Invoice]:
+    """Newest first, with their sync. `before` is (period_start, id) of the last one shown."""
+    statement = (
+        select(Invoice)
+        .where(Invoice.org_id == org_id)
+        .order_by(Invoice.period_start.desc(), Invoice.id.desc())
+        .limit(min(limit, PAGE_SIZE_MAX + 1))
+        .options(selectinload(Invoice.sync))
+    )
+    if before is not None:
+        statement = statement.where(tuple_(Invoice.period_start, Invoice.id) < before)
+    return (await session.scalars(statement)).all()
+
+
+async def get_invoice(session: AsyncSession, org_id: OrgId, invoice_id: InvoiceId) -> Invoice:
+    """One invoice with lines and sync. Raises `NotFound`, also for another organization's."""
+    return await _one(session, org_id, Invoice.id == invoice_id)
+
+
+async def get_invoice_by_number(session: AsyncSession, org_id: OrgId, number: str) -> Invoice:
+    """One invoice with lines and sync. Raises `NotFound`, also for another organization's."""
+    return await _one(session, org_id, Invoice.number == number)
+
+
+async def _one(session: AsyncSession, org_id: OrgId, condition: ColumnElement[bool]) -> Invoice:
+    invoice = await session.scalar(
+        select(Invoice)
+        .where(Invoice.org_id == org_id, condition)
+        .options(selectinload(Invoice.lines), selectinload(Invoice.sync))
+    )
+    if invoice is None:
+        raise NotFound("There is no such invoice.", code="INVOICE_NOT_FOUND")
+    return invoice
+
+
+async def lines_by_invoice(
+    session: AsyncSession, invoice_ids: Sequence[InvoiceId]
+) -> dict[InvoiceId, list[InvoiceLine]]:
+    """The lines of several invoices in one query, each in order; empty lists for none."""
+    found: dict[InvoiceId, list[InvoiceLine]] = {invoice_id: [] for invoice_id in invoice_ids}
+    rows = await session.scalars(
+        select(InvoiceLine)
+        .where(InvoiceLine.invoice_id.in_(invoice_ids))
+        .order_by(InvoiceLine.invoice_id, InvoiceLine.position)
+    )
+    for line in rows:
+        found[line.invoice_id].append(line)
+    return found
+
+
+async def sync_health(session: AsyncSession, now: datetime) -> SyncHealth:
+    """Counts over all organizations. Delayed: one has failed to be sent, or has waited too long."""
+    states = InvoiceSync.state
+    waiting = states.in_((SyncState.PENDING, SyncState.PUSHING))
+    row = (
+        await session.execute(
+            select(
+                func.count().filter(waiting).label("waiting"),
+                func.min(Invoice.issued_at).filter(waiting).label("oldest"),
+                func.count().filter(waiting, InvoiceSync.error_code.is_not(None)).label("failing"),
+                func.count().filter(states == SyncState.HELD).label("held"),
+                func.count().filter(states == SyncState.FAILED).label("failed"),
+            )
+            .select_from(InvoiceSync)
+            .join(Invoice, Invoice.id == InvoiceSync.invoice_id)
+            .where(states.not_in((SyncState.PUSHED, SyncState.NOT_NEEDED)))
+        )
+    ).one()
+    is_old = row.oldest is not None and now - row.oldest >= SYNC_DELAY_SHOWN
+    is_delayed = is_old or row.failing > 0
+    return SyncHealth(row.waiting, row.oldest, row.held, row.failed, is_delayed)

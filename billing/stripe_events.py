@@ -1,0 +1,246 @@
+"""What Stripe tells us: kept first, then looked up. A payload is never trusted, only its id.
+
+Events come twice, late and in any order, and carry whole seconds. So the handler fetches the
+invoice and writes what it finds: any order and repetition ends in the same state.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.errors import BillingError, Invalid, Unavailable
+from billing.ids import InvoiceId, OrgId, StripeInvoiceId
+from billing.models import Invoice, InvoiceStatus, InvoiceSync, Outcome, StripeEvent, SyncState
+from billing.runtime import Runtime
+from billing.stripe_protocol import StripeInvoice
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE = 100
+LEASE = timedelta(minutes=1)
+RETRY_AFTER = timedelta(seconds=10)
+ATTEMPTS_MAX = 30
+"""For an invoice that we do not know yet: its webhook can come before our own commit."""
+
+_STATUS = {
+    "open": InvoiceStatus.OPEN,
+    "paid": InvoiceStatus.PAID,
+    "void": InvoiceStatus.VOID,
+    "uncollectible": InvoiceStatus.UNCOLLECTIBLE,
+}
+
+
+async def receive(session: AsyncSession, body: Mapping[str, object], now: datetime) -> bool:
+    """Put a verified event into the inbox; False when it is there already.
+
+    Takes snapshot events (`event`) and thin ones (`v2.core.event`). Raises `Invalid` for anything
+    else.
+    """
+    row = _row_of(body, now)
+    added = await session.scalar(
+        insert(StripeEvent).values(**row).on_conflict_do_nothing().returning(StripeEvent.id)
+    )
+    return added is not None
+
+
+def _row_of(body: Mapping[str, object], now: datetime) -> dict[str, object]:
+    match body:
+        case {
+            "object": "event",
+            "id": str(id_),
+            "type": str(type_),
+            "data": {"object": dict(about)},
+        }:
+            created = body.get("created")
+            occurred_at = datetime.fromtimestamp(created, UTC) if isinstance(created, int) else now
+        case {"object": "v2.core.event", "id": str(id_), "type": str(type_)}:
+            related = body.get("related_object")
+            about = related if isinstance(related, dict) else {}
+            occurred_at = now
+        case _:
+            raise Invalid("This is not a Stripe event.", code="INVALID_EVENT")
+    version = body.get("api_version")
+    return {
+        "id": id_,
+        "type": type_.removeprefix("v1."),
+        "object_id": about.get("id") if isinstance(about.get("id"), str) else None,
+        "api_version": version if isinstance(version, str) else None,
+        "occurred_at": occurred_at,
+        "received_at": now,
+        "attempts": 0,
+        "next_attempt_at": now,
+    }
+
+
+async def handle_due(runtime: Runtime) -> int:
+    """Handle every event that is due; answers how many were tried."""
+    tried = 0
+    while claimed := await _claim(runtime):
+        tried += len(claimed)
+        for event in claimed:
+            await _handle(runtime, event)
+    return tried
+
+
+async def _claim(runtime: Runtime) -> Sequence[StripeEvent]:
+    now = await runtime.now()
+    due = (
+        select(StripeEvent.id)
+        .where(StripeEvent.handled_at.is_(None), StripeEvent.next_attempt_at <= now)
+        .order_by(StripeEvent.next_attempt_at)
+        .limit(BATCH_SIZE)
+        .with_for_update(skip_locked=True)
+    )
+    async with runtime.sessions.begin() as session:
+        claimed = await session.scalars(
+            update(StripeEvent)
+            .where(StripeEvent.id.in_(due))
+            .values(next_attempt_at=now + LEASE, attempts=StripeEvent.attempts + 1)
+            .returning(StripeEvent)
+            .execution_options(synchronize_session=False)
+        )
+        return claimed.all()
+
+
+async def _handle(runtime: Runtime, event: StripeEvent) -> None:
+    now = await runtime.now()
+    if not event.type.startswith("invoice.") or event.object_id is None:
+        await _settle(runtime, event, Outcome.IGNORED, "not about an invoice", now)
+        return
+    try:
+        outcome, reason = await _refresh(runtime, StripeInvoiceId(event.object_id), now)
+    except Unavailable as error:
+        await _retry(runtime, event, f"{error.code}: {error}", now + error.retry_after)
+    except BillingError as error:
+        await _settle(runtime, event, Outcome.FAILED, f"{error.code}: {error}", now)
+    else:
+        if outcome is Outcome.FAILED and event.attempts < ATTEMPTS_MAX:
+            await _retry(runtime, event, reason, now + RETRY_AFTER)
+        else:
+            await _settle(runtime, event, outcome, reason, now)
+
+
+async def _refresh(
+    runtime: Runtime, stripe_id: StripeInvoiceId, now: datetime
+) -> tuple[Outcome, str]:
+    """Fetch one invoice from Stripe and write what it says.
+
+    A ticket is taken before the fetch, and a fetch is written only if none with a later ticket has
+    been: that one began after this event, so it knows at least as much. No lock is held meanwhile.
+    """
+    invoice_id = await _known_as(runtime, stripe_id)
+    if invoice_id is None:
+        found = await runtime.stripe.fetch_invoice(stripe_id)
+        if found is None or found.invoice_id is None:
+            return Outcome.IGNORED, "not an invoice of ours"
+        invoice_id = await _adopted(runtime, found.invoice_id)
+    if invoice_id is None:
+        return Outcome.FAILED, "carries an id of ours that we do not have"
+    ticket = await _ticket(runtime, invoice_id)
+    found = await runtime.stripe.fetch_invoice(stripe_id)
+    if found is None:
+        return Outcome.FAILED, "Stripe no longer holds this invoice"
+    async with runtime.sessions.begin() as session:
+        org_id = await apply_stripe_state(session, invoice_id, found, ticket, now)
+    await runtime.nudges.moved([org_id])
+    return Outcome.PROCESSED, f"fetched: {found.status}"
+
+
+async def _known_as(runtime: Runtime, stripe_id: StripeInvoiceId) -> InvoiceId | None:
+    async with runtime.sessions() as session:
+        return await session.scalar(
+            select(InvoiceSync.invoice_id).where(InvoiceSync.stripe_invoice_id == stripe_id)
+        )
+
+
+async def _adopted(runtime: Runtime, claimed: str) -> InvoiceId | None:
+    """The invoice that Stripe's metadata names, when a webhook was faster than our own commit."""
+    try:
+        invoice_id = InvoiceId(UUID(claimed))
+    except ValueError:
+        return None
+    async with runtime.sessions() as session:
+        sync = await session.get(InvoiceSync, invoice_id)
+        return None if sync is None else sync.invoice_id
+
+
+async def _ticket(runtime: Runtime, invoice_id: InvoiceId) -> int:
+    async with runtime.sessions.begin() as session:
+        ticket = await session.scalar(
+            update(InvoiceSync)
+            .where(InvoiceSync.invoice_id == invoice_id)
+            .values(fetch_tickets=InvoiceSync.fetch_tickets + 1)
+            .returning(InvoiceSync.fetch_tickets)
+            .execution_options(synchronize_session=False)
+        )
+    assert ticket is not None, invoice_id
+    return ticket
+
+
+async def apply_stripe_state(
+    session: AsyncSession,
+    invoice_id: InvoiceId,
+    found: StripeInvoice,
+    ticket: int,
+    now: datetime,
+) -> OrgId:
+    """Write what a fetch found, unless a later fetch has been written. Stripe wins on status.
+
+    A total that is not ours is recorded as an error for a person: money is never adopted.
+    """
+    sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
+    invoice = await session.get_one(Invoice, invoice_id, with_for_update=True)
+    if ticket <= sync.applied_ticket:
+        return invoice.org_id
+    sync.applied_ticket = ticket
+    sync.fetched_at = now
+    sync.stripe_status = found.status
+    sync.hosted_invoice_url = found.hosted_invoice_url
+    sync.payment_attempts = found.attempt_count
+    sync.next_payment_at = found.next_payment_at
+    if found.status in _STATUS:
+        invoice.status = _STATUS[found.status]
+        invoice.paid_at = found.paid_at
+        invoice.voided_at = found.voided_at
+        _check_total(invoice, sync, found)
+    return invoice.org_id
+
+
+def _check_total(invoice: Invoice, sync: InvoiceSync, found: StripeInvoice) -> None:
+    if found.total_minor != invoice.total_minor:
+        sync.state = SyncState.HELD
+        sync.error_code = "STRIPE_MISMATCH"
+        sync.error_message = f"Stripe's total is {found.total_minor}, ours {invoice.total_minor}."
+        log.error("invoice %s: %s", invoice.number, sync.error_message)
+
+
+async def _settle(
+    runtime: Runtime, event: StripeEvent, outcome: Outcome, reason: str, now: datetime
+) -> None:
+    """Mark it handled, and with a fetch also what was received of the same object before."""
+    about = StripeEvent.id == event.id
+    if outcome is Outcome.PROCESSED:
+        older = StripeEvent.received_at <= event.received_at
+        about = about | ((StripeEvent.object_id == event.object_id) & older)
+    async with runtime.sessions.begin() as session:
+        await session.execute(
+            update(StripeEvent)
+            .where(StripeEvent.handled_at.is_(None), about)
+            .values(handled_at=now, outcome=outcome, reason=reason)
+            .execution_options(synchronize_session=False)
+        )
+
+
+async def _retry(runtime: Runtime, event: StripeEvent, reason: str, at: datetime) -> None:
+    async with runtime.sessions.begin() as session:
+        await session.execute(
+            update(StripeEvent)
+            .where(StripeEvent.id == event.id)
+            .values(next_attempt_at=at, reason=reason)
+            .execution_options(synchronize_session=False)
+        )

@@ -1,0 +1,93 @@
+"""An event as it came in, and what became of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.errors import Invalid
+from billing.models import Verdict
+
+ATTRIBUTE_CHARACTERS_MAX = 255
+"""Source and id together must fit PostgreSQL's largest index row, at four bytes a character."""
+
+_EXCERPT_CHARACTERS_MAX = 2000
+
+
+class NumberText(str):
+    """A JSON number as it was spelled, so that no float ever stands between it and its value."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingEvent:
+    """A well-formed event (CloudEvents 1.0): `data` holds text, `NumberText`, bools and None.
+
+    Make one with `parse_event` or `incoming_event`: they are what checks the shape.
+    """
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime | None
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedEvent:
+    """What came instead of an event: why it is none, and as much of it as can be told."""
+
+    error: Invalid
+    id: str | None
+    source: str | None
+    excerpt: str
+
+    @classmethod
+    def of(cls, error: Invalid, raw: object) -> "MalformedEvent":
+        """Nothing of it is trusted: text that cannot be stored is replaced, long text is cut."""
+        attributes = raw if isinstance(raw, Mapping) else {}
+        return cls(
+            error,
+            _as_text(attributes.get("id")),
+            _as_text(attributes.get("source")),
+            _excerpt(raw),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventVerdict:
+    """What became of one event; `code`, `message` and `field` say why it was not counted."""
+
+    verdict: Verdict
+    id: str | None
+    source: str | None
+    code: str | None = None
+    message: str | None = None
+    field: str | None = None
+    did_you_mean: str | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the sender has something to mend: neither counted now nor before."""
+        return self.verdict in {Verdict.CONFLICT, Verdict.REJECTED}
+
+
+def printable(text: str) -> str:
+    """The text as PostgreSQL can keep it: NUL characters and lone surrogates replaced."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _excerpt(raw: object) -> str:
+    try:
+        text = json.dumps(raw, default=str, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+    return printable(text[:_EXCERPT_CHARACTERS_MAX])
+
+
+def _as_text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return printable(value)[:ATTRIBUTE_CHARACTERS_MAX]

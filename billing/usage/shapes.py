@@ -1,0 +1,164 @@
+"""The shape of an event (CloudEvents 1.0), checked before anything else is asked about it."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from billing.errors import Invalid
+from billing.rules.quantities import InvalidValue
+from billing.usage.events import (
+    ATTRIBUTE_CHARACTERS_MAX,
+    IncomingEvent,
+    MalformedEvent,
+    NumberText,
+)
+
+DATA_DEPTH_MAX = 20
+
+_FIELD_CHARACTERS_MAX = 100
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
+)
+
+
+class InvalidEvent(Invalid):
+    """Not an event of the shape we take."""
+
+    code = "INVALID_EVENT"
+
+
+def parse_event(raw: object) -> IncomingEvent | MalformedEvent:
+    """An event from decoded JSON, numbers being `NumberText`: CloudEvents 1.0, JSON format §3.
+
+    `time` and `data` may be absent or null; other attributes and extensions are ignored.
+    """
+    try:
+        return _cloud_event(raw)
+    except Invalid as error:
+        return MalformedEvent.of(error, raw)
+
+
+def incoming_event(
+    *,
+    id: str,
+    source: str,
+    type: str,
+    subject: str,
+    time: datetime | None,
+    data: Mapping[str, object] | None,
+) -> IncomingEvent | MalformedEvent:
+    """An event from its parts, numbers being int, `Decimal` or text; a float is refused."""
+    parts = {"id": id, "source": source, "type": type, "subject": subject}
+    try:
+        return _event({**parts, "data": data}, None if time is None else _utc(time))
+    except Invalid as error:
+        return MalformedEvent.of(error, {**parts, "time": time, "data": data})
+
+
+def _cloud_event(raw: object) -> IncomingEvent:
+    if not isinstance(raw, Mapping):
+        raise InvalidEvent("An event must be a JSON object.")
+    version = raw.get("specversion")
+    if version != "1.0" or isinstance(version, NumberText):
+        raise InvalidEvent('specversion must be "1.0".', field="specversion")
+    if "data_base64" in raw:
+        raise InvalidEvent("data must be a JSON object, not data_base64.", field="data_base64")
+    return _event(raw, _time(raw.get("time")))
+
+
+def _event(raw: Mapping[str, object], time: datetime | None) -> IncomingEvent:
+    return IncomingEvent(
+        _attribute(raw, "id"),
+        _attribute(raw, "source"),
+        _attribute(raw, "type"),
+        _attribute(raw, "subject"),
+        time,
+        _data(raw.get("data")),
+    )
+
+
+def _attribute(raw: Mapping[str, object], name: str) -> str:
+    value = raw.get(name)
+    if not isinstance(value, str) or isinstance(value, NumberText) or not value.strip():
+        raise InvalidEvent(f"{name} must be a non-empty string.", field=name)
+    if len(value) > ATTRIBUTE_CHARACTERS_MAX:
+        raise InvalidEvent(
+            f"{name} may have at most {ATTRIBUTE_CHARACTERS_MAX} characters.", field=name
+        )
+    return _storable_text(value, name)
+
+
+def _time(value: object) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and _RFC_3339.match(value):
+        with suppress(ValueError):  # 30 February
+            return _utc(datetime.fromisoformat(value.upper()))
+    raise InvalidEvent(
+        "time must be an RFC 3339 instant such as 2026-11-01T12:00:00Z.", field="time"
+    )
+
+
+def _utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise InvalidEvent("time needs a time zone.", field="time")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise InvalidEvent("time lies outside the years 1 to 9999.", field="time") from None
+
+
+def _data(value: object) -> dict[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidEvent("data must be a JSON object.", field="data")
+    return {
+        _storable_text(key, "data"): _storable(item, f"data.{key[:_FIELD_CHARACTERS_MAX]}", 1)
+        for key, item in value.items()
+    }
+
+
+def _storable(value: object, field: str, depth: int) -> object:
+    match value:
+        case NumberText():
+            return _number(value, field)
+        case str():
+            return _storable_text(value, field)
+        case bool() | None:
+            return value
+        case int() | Decimal():
+            return _number(NumberText(Decimal(value)), field)
+        case Mapping() | list() if depth == DATA_DEPTH_MAX:
+            raise InvalidEvent(f"data may nest {DATA_DEPTH_MAX} levels deep.", field="data")
+        case Mapping():
+            return {
+                _storable_text(key, field): _storable(item, field, depth + 1)
+                for key, item in value.items()
+            }
+        case list():
+            return [_storable(item, field, depth + 1) for item in value]
+        case _:
+            raise InvalidValue(
+                f"{field} must be exact: send a decimal number as a string.", field=field
+            )
+
+
+def _number(text: NumberText, field: str) -> NumberText:
+    """NaN and Infinity, which many JSON writers make, are refused wherever they stand."""
+    if not text[-1].isdigit():
+        raise InvalidValue(f"{field} must be a finite number, not {text}.", field=field)
+    return text
+
+
+def _storable_text(text: str, field: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidEvent(f"{field} is not valid Unicode text.", field=field) from None
+    if "\0" in text:
+        raise InvalidEvent(f"{field} must not contain the NUL character.", field=field)
+    return text

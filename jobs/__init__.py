@@ -1,0 +1,1 @@
+"""For time: every job is a few lines around one billing call, safe to run twice."""

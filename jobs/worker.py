@@ -1,0 +1,76 @@
+"""The arq worker. A message is only a nudge: every kind of work is swept for every few seconds.
+
+arq runs a job at least once, its cron can fire in several workers at the same time, and a worker
+ends when Redis drops. Every job is safe under the first two; `main` sees to the third.
+"""
+
+import logging
+import os
+import sys
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC
+from typing import Any
+
+from arq import cron
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+from billing.runtime import open_runtime, redis_settings
+from billing.settings import Settings, load_settings
+from jobs.close_periods import close_periods
+from jobs.purge_quarantine import purge_quarantine
+from jobs.push_invoices import push_invoices
+from jobs.stripe_events import handle_stripe_events
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = set(range(0, 60, 5))
+JOB_TIMEOUT_SECONDS = 280
+REDIS_PAUSE_SECONDS = 2
+POLL_SECONDS = 0.1
+
+
+def worker_of(settings: Settings) -> Worker:
+    """A worker of all jobs, each both nudged and swept for."""
+    stack = AsyncExitStack()
+
+    async def start(ctx: dict[Any, Any]) -> None:
+        ctx["runtime"] = await stack.enter_async_context(open_runtime(settings))
+
+    async def stop(ctx: dict[Any, Any]) -> None:
+        await stack.aclose()
+
+    sweeps = (close_periods, push_invoices, handle_stripe_events)
+    return Worker(
+        functions=[func(job, keep_result=0) for job in sweeps],
+        cron_jobs=[
+            *(cron(job, second=SWEEP_SECONDS, timeout=JOB_TIMEOUT_SECONDS) for job in sweeps),
+            cron(purge_quarantine, minute=7, second=0),
+        ],
+        redis_settings=redis_settings(settings),
+        on_startup=start,
+        on_shutdown=stop,
+        # On the worker too: arq 0.28 forgets a function's own when its tries have run out, and a
+        # kept result blocks its job id.
+        keep_result=0,
+        job_timeout=JOB_TIMEOUT_SECONDS,
+        poll_delay=POLL_SECONDS,
+        timezone=UTC,
+    )
+
+
+def main() -> None:
+    """Work until told to stop. When Redis drops, wait and begin again as a fresh process."""
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        worker_of(settings).run()
+    except (RedisError, OSError) as error:
+        log.warning("Redis is gone (%s); starting again in %s s", error, REDIS_PAUSE_SECONDS)
+        time.sleep(REDIS_PAUSE_SECONDS)
+        os.execv(sys.executable, [sys.executable, "-m", "jobs.worker"])  # noqa: S606 - ourselves
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The control door, `/_control`: faults, cards, webhook endpoints. It works while Stripe is "down".
+
+GET shows everything; POST takes JSON and changes what it names. A fault is `true`, `false`, one
+`Switch` as an object, or a list of them:
+
+    {"down": true}
+    {"rate_limit": {"operation": "POST /v1/invoices", "calls": 3}}
+    {"cards": {"cus_…": "decline"}, "default_card": "pay"}
+    {"webhook_endpoints": [{"url": "http://127.0.0.1:8000/…", "secrets": ["whsec_…"]}]}
+    {"reset": true}
+"""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from sandbox.stripe.chaos import WEBHOOK_FAULTS, Fault, Switch
+from sandbox.stripe.errors import Body
+from sandbox.stripe.records import Card
+from sandbox.stripe.webhooks import Endpoint
+from sandbox.stripe.world import Knobs, World
+
+Switches = bool | Switch | list[Switch] | UnsetType
+Seconds = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a POST may say. A card of null in `cards` forgets the choice for that customer."""
+
+    reset: bool = False
+    down: Switches = UNSET
+    rate_limit: Switches = UNSET
+    slow: Switches = UNSET
+    timeout_after_commit: Switches = UNSET
+    error_before_commit: Switches = UNSET
+    error_after_commit: Switches = UNSET
+    drop_webhook: Switches = UNSET
+    duplicate_webhook: Switches = UNSET
+    default_card: Card | UnsetType = UNSET
+    cards: dict[str, Card | None] = {}
+    collection_delay_s: Seconds | UnsetType = UNSET
+    clearing_delay_s: Seconds | UnsetType = UNSET
+    webhook_endpoints: list[Endpoint] | UnsetType = UNSET
+
+
+def obey(world: World, payload: bytes, operations: Collection[str]) -> None:
+    """Do what a POST says, or nothing: raises `msgspec.MsgspecError` or `ValueError`."""
+    orders = msgspec.json.decode(payload, type=Orders)
+    for fault in Fault:
+        if fault not in WEBHOOK_FAULTS:
+            _check_operations(_switches(orders, fault), operations)
+    if orders.reset:
+        world.clear()
+    for fault in Fault:
+        _set_fault(world, fault, getattr(orders, fault))
+    _set_knobs(world.knobs, orders)
+    if orders.webhook_endpoints is not UNSET:
+        world.postbox.endpoints = tuple(orders.webhook_endpoints)
+
+
+def report(world: World, now: int) -> Body:
+    """What a GET shows: how Stripe is set, what it holds, how often each operation was called."""
+    postbox = world.postbox
+    return {
+        "now": now,
+        "faults": world.chaos.switches,
+        **asdict(world.knobs),
+        "webhook_endpoints": [
+            {"url": endpoint.url, "enabled_events": endpoint.enabled_events}
+            for endpoint in postbox.endpoints
+        ],
+        "calls": dict(world.calls),
+        "customers": len(world.customers),
+        "invoices": Counter(invoice.status for invoice in world.invoices),
+        "events": len(world.events),
+        "deliveries_outstanding": len(postbox.outgoing),
+        "latest_deliveries": [asdict(record) for record in postbox.records],
+    }
+
+
+def _set_knobs(knobs: Knobs, orders: Orders) -> None:
+    for customer_id, card in orders.cards.items():
+        if card is None:
+            knobs.cards.pop(customer_id, None)
+        else:
+            knobs.cards[customer_id] = card
+    for name in ("default_card", "collection_delay_s", "clearing_delay_s"):
+        if (value := getattr(orders, name)) is not UNSET:
+            setattr(knobs, name, value)
+
+
+def _switches(orders: Orders, fault: Fault) -> list[Switch]:
+    wanted = getattr(orders, fault)
+    if isinstance(wanted, Switch):
+        return [wanted]
+    return wanted if isinstance(wanted, list) else []
+
+
+def _check_operations(switches: list[Switch], operations: Collection[str]) -> None:
+    for switch in switches:
+        if switch.operation is not None and switch.operation not in operations:
+            raise ValueError(f"There is no operation {switch.operation!r}.")
+
+
+def _set_fault(world: World, fault: Fault, wanted: Switches) -> None:
+    if wanted is UNSET:
+        return
+    switches = [wanted] if isinstance(wanted, Switch) else wanted
+    if switches in (False, []):
+        world.chaos.turn_off(fault)
+    elif isinstance(switches, list):
+        world.chaos.turn_on(fault, *switches)
+    else:
+        world.chaos.turn_on(fault)

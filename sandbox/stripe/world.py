@@ -1,0 +1,68 @@
+"""Everything one fake Stripe account holds, and the few knobs it has."""
+
+from collections import Counter
+from dataclasses import dataclass, field, fields
+
+from sandbox.stripe.agenda import Agenda
+from sandbox.stripe.chaos import Chaos
+from sandbox.stripe.idempotency import Replays
+from sandbox.stripe.ids import Ids
+from sandbox.stripe.lists import Shelf
+from sandbox.stripe.records import Card, Customer, Event, Invoice, InvoiceItem, PaymentMethod
+from sandbox.stripe.webhooks import Postbox
+
+COLLECTION_DELAY_S = 5
+CLEARING_DELAY_S = 3 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """When something happens, in unix seconds, and the request that made it, if one did."""
+
+    now: int
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(slots=True)
+class Knobs:
+    """What a demo or a test may set. `cards` overrules what a customer has attached.
+
+    `collection_delay_s` is from finalization to the first automatic charge, `clearing_delay_s` from
+    a charge that pays LATER to its money.
+    """
+
+    default_card: Card = Card.PAY
+    cards: dict[str, Card] = field(default_factory=dict)
+    collection_delay_s: int = COLLECTION_DELAY_S
+    clearing_delay_s: int = CLEARING_DELAY_S
+
+
+@dataclass(slots=True)
+class World:
+    """The account. `due_invoices` holds ids of invoices that have something to do at an instant."""
+
+    ids: Ids = field(default_factory=Ids)
+    base_url: str = "http://127.0.0.1:12111"
+    knobs: Knobs = field(default_factory=Knobs)
+    customers: Shelf[Customer] = field(default_factory=lambda: Shelf("customer"))
+    payment_methods: Shelf[PaymentMethod] = field(default_factory=lambda: Shelf("payment_method"))
+    items: Shelf[InvoiceItem] = field(
+        default_factory=lambda: Shelf("invoiceitem", lambda item: item.customer)
+    )
+    invoices: Shelf[Invoice] = field(
+        default_factory=lambda: Shelf("invoice", lambda invoice: invoice.customer)
+    )
+    events: Shelf[Event] = field(default_factory=lambda: Shelf("event"))
+    due_invoices: Agenda[str] = field(default_factory=Agenda)
+    postbox: Postbox = field(default_factory=Postbox)
+    replays: Replays = field(default_factory=Replays)
+    chaos: Chaos = field(default_factory=Chaos)
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        """Empty the account; ids go on, so no id ever names two things, and endpoints stay."""
+        fresh = World(ids=self.ids, base_url=self.base_url)
+        fresh.postbox.endpoints = self.postbox.endpoints
+        for each in fields(self):
+            setattr(self, each.name, getattr(fresh, each.name))

@@ -1,0 +1,1 @@
+"""For people: pages, fragments and one live stream a page."""

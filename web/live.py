@@ -1,0 +1,170 @@
+"""The fan-out behind live pages: one computation for an organization, however many watch it.
+
+Redis tells that an organization's figures moved; a feed computes them again, at most once per
+`PUSH_SECONDS`, and every stream takes the newest when it is ready for it, so a slow reader costs no
+memory. Without Redis, feeds look by themselves: freshness suffers, truth does not.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from billing.ids import OrgId
+from billing.runtime import LIVE_CHANNEL, Runtime
+
+log = logging.getLogger(__name__)
+
+PUSH_SECONDS = 2
+"""The least time between two computations for one organization: a burst becomes one push."""
+
+LOOK_SECONDS = 10
+"""How long a feed waits for news before it looks by itself."""
+
+_RECONNECT_SECONDS = 2
+_LISTEN_SECONDS = 5
+_COMPUTING_MAX = 4
+"""Feeds that compute at once: fewer than the database connections of the process."""
+
+T = TypeVar("T")
+Compute = Callable[[OrgId], Awaitable[T]]
+
+
+class Feed(Generic[T]):
+    """One watched organization: computes when told or when it has waited, and keeps the newest."""
+
+    def __init__(self, compute: Callable[[], Awaitable[T]], gate: asyncio.Semaphore) -> None:
+        self._compute = compute
+        self._gate = gate
+        self._moved = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self.newest: T | None = None
+        self.watchers = 0
+
+    def nudge(self) -> None:
+        """The figures moved."""
+        self._moved.set()
+
+    async def newer_than(self, seen: T | None) -> T:
+        """The newest, as soon as it is another than `seen`."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.newest is not seen)
+        assert self.newest is not None, "only something takes the place of nothing"
+        return self.newest
+
+    async def run(self) -> None:
+        """Compute until cancelled. A failure keeps the last figures: pages show how old they are."""
+        while True:
+            self._moved.clear()
+            try:
+                async with self._gate:
+                    newest = await self._compute()
+            except Exception:
+                log.exception("live figures not computed; trying again")
+            else:
+                await self._publish(newest)
+            await asyncio.sleep(PUSH_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS - PUSH_SECONDS):
+                    await self._moved.wait()
+
+    async def _publish(self, newest: T) -> None:
+        async with self._changed:
+            self.newest = newest
+            self._changed.notify_all()
+
+
+class Live(Generic[T]):
+    """All feeds of this process, and the ear at Redis. Use inside `running()`."""
+
+    def __init__(self, runtime: Runtime, compute: Compute[T]) -> None:
+        self._runtime = runtime
+        self._compute = compute
+        self._gate = asyncio.Semaphore(_COMPUTING_MAX)
+        self._feeds: dict[OrgId, tuple[Feed[T], asyncio.Task[None]]] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Live[T]"]:
+        """Listen for as long as the block lasts; feeds end with it."""
+        ear = asyncio.create_task(self._listen())
+        try:
+            yield self
+        finally:
+            tasks = [ear, *(task for _, task in self._feeds.values())]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def figures(self, org_id: OrgId) -> AsyncIterator[T]:
+        """The figures computed from now on, each when it is new, while somebody iterates.
+
+        Not the newest there are: a page may have been drawn after those, and would go back.
+        """
+        feed = self._join(org_id)
+        try:
+            seen = feed.newest
+            feed.nudge()
+            while True:
+                seen = await feed.newer_than(seen)
+                yield seen
+        finally:
+            self._leave(org_id)
+
+    def _join(self, org_id: OrgId) -> Feed[T]:
+        if org_id not in self._feeds:
+            feed = Feed(lambda: self._compute(org_id), self._gate)
+            self._feeds[org_id] = feed, asyncio.create_task(feed.run())
+        feed, _ = self._feeds[org_id]
+        feed.watchers += 1
+        return feed
+
+    def _leave(self, org_id: OrgId) -> None:
+        feed, task = self._feeds[org_id]
+        feed.watchers -= 1
+        if not feed.watchers:
+            task.cancel()
+            del self._feeds[org_id]
+
+    async def _listen(self) -> None:
+        """Hear which organizations moved, for ever; what was missed while away, feeds look up."""
+        is_heard = True
+        while True:
+            try:
+                async with self._runtime.nudges.redis.pubsub() as channel:
+                    await channel.subscribe(LIVE_CHANNEL)
+                    is_heard = True
+                    for feed, _ in self._feeds.values():
+                        feed.nudge()
+                    await self._hear(channel)
+            except (RedisError, OSError) as error:
+                if is_heard:
+                    log.warning("live nudges not heard, feeds look by themselves: %s", error)
+                is_heard = False
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _hear(self, channel: PubSub) -> None:
+        was_asked = False
+        while True:
+            message = await channel.get_message(
+                ignore_subscribe_messages=True, timeout=_LISTEN_SECONDS
+            )
+            if message is not None:
+                was_asked = False
+                self._nudge(message["data"])
+            elif was_asked:  # not even its PONG came: the connection died without a word
+                raise RedisConnectionError("Redis is silent.")
+            else:
+                await channel.ping()
+                was_asked = True
+
+    def _nudge(self, data: bytes) -> None:
+        with suppress(ValueError):  # a PONG, or something that is no id
+            org_id = OrgId(UUID(data.decode()))
+            if org_id in self._feeds:
+                self._feeds[org_id][0].nudge()

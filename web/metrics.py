@@ -1,0 +1,56 @@
+"""What Prometheus is told: requests by route, how long they took, and who is watching live."""
+
+from time import perf_counter
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS = Counter(
+    "http_requests", "Requests answered, by route template.", ["method", "route", "status"]
+)
+SECONDS = Histogram(
+    "http_request_seconds",
+    "Time to the first byte, by route template.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+STREAMS = Gauge("live_streams", "Pages that are being kept up to date.")
+PUSHES = Counter("live_pushes", "Messages sent to live pages.")
+
+_UNMATCHED = "unmatched"
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class RequestMetrics:
+    """Counts by the route's template, never by the path: an attacker must not make new series."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, watching answers begin."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _count(scope, message["status"], perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, send_counted)
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    route = getattr(scope.get("route"), "path", _UNMATCHED)
+    REQUESTS.labels(method, route, str(status)).inc()
+    SECONDS.labels(method, route).observe(seconds)
+
+
+async def metrics(_request: Request) -> Response:
+    """This process's counters, in Prometheus's text format."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
