@@ -4,15 +4,16 @@ from datetime import datetime
 from typing import Annotated, Self
 
 import strawberry
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.charges import Estimate
-from api.connections import Connection, Keyset, Page
-from api.context import Info
+from api.connections import PAGE_SIZE_DEFAULT, After, Connection, First, Keyset, Page
+from api.context import Context, Info
 from api.cost import priced
 from api.invoices import Invoice, InvoiceFilter, invoice_by_number, page_of_invoices
 from api.nodes import Node, global_id
 from api.scalars import CurrencyCode
-from api.usage import Usage, usage_of
+from api.usage import Curve, Usage, usage_of
 from billing import accounts, models
 from billing.accounts import OrganizationNotFound
 from billing.estimates import current_estimate
@@ -28,6 +29,7 @@ BY_SLUG = Keyset("organizations", size=1)
 ESTIMATE_COST = 50
 USAGE_COST = 20
 
+MeterSlug = Annotated[str, strawberry.argument(description="The meter's slug.")]
 From = Annotated[
     datetime | None,
     strawberry.argument(name="from", description="The open period's start when left out."),
@@ -35,6 +37,12 @@ From = Annotated[
 To = Annotated[
     datetime | None, strawberry.argument(description="The open period's end when left out.")
 ]
+PointInterval = Annotated[Interval, strawberry.argument(description="How wide each point is.")]
+GroupBy = Annotated[
+    str | None, strawberry.argument(description="One of the meter's dimensions, such as app.")
+]
+Filter = Annotated[InvoiceFilter | None, strawberry.argument(description="Which of them.")]
+Number = Annotated[str, strawberry.argument(description="As printed on it.")]
 
 
 @strawberry.type(description="A person.")
@@ -77,7 +85,7 @@ class Organization(Node):
     name: str = strawberry.field(description="For people.")
     currency: CurrencyCode = strawberry.field(description="What it is billed in.")
     anchor_day: int = strawberry.field(
-        description="The day of the month its periods start on; 29-31 fall on a shorter month's last."
+        description="The day its periods start on; 29-31 fall on a shorter month's last."
     )
 
     @classmethod
@@ -117,37 +125,36 @@ class Organization(Node):
             return Estimate.of(await current_estimate(session, self.row, info.context.now))
 
     @strawberry.field(
-        description="What one meter counted, by default by day over the open period. "
-        "`groupBy` is one of the meter's dimensions. Needs usage:read.",
+        description="What one meter counted, by default by day. Needs usage:read.",
         metadata=priced(USAGE_COST),
     )
-    async def usage(  # noqa: PLR0913 - one parameter for each of the field's
+    async def usage(
         self,
         info: Info,
-        meter: str,
+        meter: MeterSlug,
         from_: From = None,
         to: To = None,
-        interval: Interval = Interval.DAY,
-        group_by: str | None = None,
+        interval: PointInterval = Interval.DAY,
+        group_by: GroupBy = None,
     ) -> Usage:
         """From the hourly buckets."""
         info.context.viewer.require(Scope.USAGE_READ, self.row.id)
-        return await usage_of(info, self.row, meter, from_, to, interval, group_by)
+        return await usage_of(info, self.row, Curve(meter, from_, to, interval, group_by))
 
     @strawberry.field(description="Newest first. Needs billing:read.")
     async def invoices(
         self,
         info: Info,
-        first: int | None = None,
-        after: str | None = None,
-        filter: InvoiceFilter | None = None,  # noqa: A002 - the field's public name
+        first: First = PAGE_SIZE_DEFAULT,
+        after: After = None,
+        filter: Filter = None,
     ) -> Connection[Invoice]:
         """The open period is not among them: it is `currentCharges`."""
         info.context.viewer.require(Scope.BILLING_READ, self.row.id)
         return await page_of_invoices(info, self.row.id, Page.asked(first, after), filter)
 
     @strawberry.field(description="By its number, such as ACME-0001. Needs billing:read.")
-    async def invoice(self, info: Info, number: str) -> Invoice | None:
+    async def invoice(self, info: Info, number: Number) -> Invoice | None:
         """NOT_FOUND for another organization's."""
         info.context.viewer.require(Scope.BILLING_READ, self.row.id)
         return await invoice_by_number(info, self.row.id, number)
@@ -179,22 +186,28 @@ class Viewer:
         return None if org_id is None else await organization_by_id(info, org_id)
 
 
+async def organization_row(
+    context: Context, session: AsyncSession, slug: str
+) -> models.Organization:
+    """Raises `OrganizationNotFound` for one that does not exist or that the viewer may not see."""
+    row = await accounts.get_organization(session, slug)
+    if not context.viewer.knows(row.id):
+        raise OrganizationNotFound
+    return row
+
+
 async def organization_by_slug(info: Info, slug: str) -> Organization:
     """Raises `OrganizationNotFound` for one that does not exist or that the viewer may not see."""
     async with info.context.reading() as session:
-        return _seen(info, await accounts.get_organization(session, slug))
+        return Organization.of(await organization_row(info.context, session, slug))
 
 
 async def organization_by_id(info: Info, org_id: OrgId) -> Organization:
     """Raises `OrganizationNotFound` for one that does not exist or that the viewer may not see."""
-    async with info.context.reading() as session:
-        return _seen(info, await accounts.get_organization_by_id(session, org_id))
-
-
-def _seen(info: Info, row: models.Organization) -> Organization:
-    if not info.context.viewer.knows(row.id):
+    if not info.context.viewer.knows(org_id):
         raise OrganizationNotFound
-    return Organization.of(row)
+    async with info.context.reading() as session:
+        return Organization.of(await accounts.get_organization_by_id(session, org_id))
 
 
 async def page_of_organizations(info: Info, page: Page) -> Connection[Organization]:

@@ -1,5 +1,6 @@
 """Meters: what is counted, and how."""
 
+from collections.abc import Sequence
 from typing import Self
 
 import strawberry
@@ -42,8 +43,7 @@ class Meter(Node):
 
 async def all_meters(info: Info) -> list[Meter]:
     """Every meter, by slug."""
-    async with info.context.reading() as session:
-        return [Meter.of(row) for row in await catalog.meters(session)]
+    return [Meter.of(row) for row in await _rows(info)]
 
 
 async def meter_by_id(info: Info, meter_id: MeterId) -> Meter:
@@ -61,6 +61,9 @@ async def get_meter(info: Info, slug: str) -> models.Meter:
         if row.slug == slug:
             return row
     near = did_you_mean(slug, [row.slug for row in rows])
-    raise NotFound(
-        f"There is no meter {slug[:60]!r}.{near}", code="METER_NOT_FOUND", field="meter"
-    )
+    raise NotFound(f"There is no meter {slug[:60]!r}.{near}", code="METER_NOT_FOUND", field="meter")
+
+
+async def _rows(info: Info) -> Sequence[models.Meter]:
+    async with info.context.reading() as session:
+        return await catalog.meters(session)

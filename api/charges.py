@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Self
+from typing import Annotated, Self
 
 import strawberry
 
@@ -18,6 +18,11 @@ from billing.usage import totals
 
 SHARES_DEFAULT = 20
 SHARES_MAX = 1_000
+
+Dimension = Annotated[str, strawberry.argument(description="app, region, resource, … or product.")]
+Shares = Annotated[
+    int | None, strawberry.argument(description=f"How many at most, 1 to {SHARES_MAX:,}.")
+]
 
 
 @strawberry.type(description="How far one source of usage has been heard of.")
@@ -122,12 +127,9 @@ class Estimate:
         return [LineItem.of(line) for line in self.value.lines]
 
     @strawberry.field(
-        description=(
-            "`accrued` by a dimension of the meters (app, region, resource, …) or by product."
-            f" `first` is at most {SHARES_MAX}."
-        )
+        description="Who caused `accrued`, by a dimension of the meters or by product."
     )
-    def by(self, dimension: str, first: int | None = SHARES_DEFAULT) -> CostBreakdown:
+    def by(self, dimension: Dimension, first: Shares = SHARES_DEFAULT) -> CostBreakdown:
         """The parts sum to `accrued` to the minor unit."""
         size = SHARES_DEFAULT if first is None else first
         if not 1 <= size <= SHARES_MAX:

@@ -7,7 +7,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Annotated, Generic, Self, TypeVar
 
 import strawberry
 
@@ -15,6 +15,13 @@ from billing.errors import Invalid
 
 PAGE_SIZE_DEFAULT = 25
 PAGE_SIZE_MAX = 100
+
+First = Annotated[
+    int | None, strawberry.argument(description=f"How many at most, 1 to {PAGE_SIZE_MAX}.")
+]
+After = Annotated[
+    str | None, strawberry.argument(description="The `endCursor` of the page before.")
+]
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
@@ -66,9 +73,10 @@ class Keyset:
             name, *position = json.loads(urlsafe_b64decode(cursor.encode()))
         except (ValueError, TypeError):
             name, position = None, []
-        if name != self.name or len(position) != self.size:
+        texts = tuple(map(str, position))
+        if name != self.name or len(texts) != self.size or not all(map(str.isprintable, texts)):
             raise self.refusal(cursor)
-        return tuple(map(str, position))
+        return texts
 
     def refusal(self, cursor: str) -> Invalid:
         """Says what a cursor is, for what only looks like one."""

@@ -9,8 +9,8 @@ import strawberry
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.loaders import Loaders
+from billing.accounts import Viewer
 from billing.runtime import Runtime
-from billing.viewers import Viewer
 
 SESSIONS_MAX = 4
 """How many connections one request may hold at once, however wide its query is."""

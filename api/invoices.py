@@ -118,9 +118,7 @@ class Invoice(Node):
 class InvoiceFilter:
     """What lists of invoices are narrowed by."""
 
-    status: list[InvoiceStatus] | None = strawberry.field(
-        default=None, description="Any of these."
-    )
+    status: list[InvoiceStatus] | None = strawberry.field(default=None, description="Any of these.")
 
 
 async def page_of_invoices(

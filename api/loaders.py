@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from sqlalchemy.ext.asyncio import AsyncSession
 from strawberry.dataloader import DataLoader
 
+from billing.accounts import Member, members_by_org
 from billing.ids import InvoiceId, OrgId
 from billing.invoices import lines_by_invoice
 from billing.models import InvoiceLine
@@ -19,7 +20,13 @@ class Loaders:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+        self.members: DataLoader[OrgId, list[Member]] = DataLoader(self._members)
         self.lines: DataLoader[InvoiceId, list[InvoiceLine]] = DataLoader(self._lines)
+
+    async def _members(self, ids: Sequence[OrgId]) -> list[list[Member]]:
+        async with self._reading() as session:
+            found = await members_by_org(session, ids)
+        return [found[org_id] for org_id in ids]
 
     async def _lines(self, ids: Sequence[InvoiceId]) -> list[list[InvoiceLine]]:
         async with self._reading() as session:

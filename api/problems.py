@@ -80,20 +80,22 @@ def answers_problems(endpoint: Endpoint) -> Endpoint:
 
 def refusal(error: BillingError) -> Response:
     """The problem that says what `error` says, with the headers its status calls for."""
-    status = _status(error)
+    status = status_of(error)
     members = {"field": error.field} if error.field else {}
-    return problem(status, error.code, str(error), headers=_headers(error), **members)
+    return problem(status, error.code, str(error), members, headers_of(error))
 
 
 def problem(
     status: HTTPStatus,
     code: str,
     detail: str,
-    *,
+    members: Mapping[str, object],
     headers: Mapping[str, str] | None = None,
-    **members: object,
 ) -> Response:
-    """One problem. Its type is `about:blank` (RFC 9457 §4.2.1): our stable `code` says more."""
+    """One problem, with what else its code carries.
+
+    The type is `about:blank` (RFC 9457 §4.2.1): our stable `code` says more.
+    """
     body = {
         "type": "about:blank",
         "title": status.phrase,
@@ -115,7 +117,8 @@ def is_passing(error: BaseException) -> bool:
     return sqlstate.startswith(_PASSING_SQLSTATES)
 
 
-def _status(error: BillingError) -> HTTPStatus:
+def status_of(error: BillingError) -> HTTPStatus:
+    """The status its kind is answered with, at every edge for machines."""
     if isinstance(error, Unavailable) and error.is_rate_limit:
         return HTTPStatus.TOO_MANY_REQUESTS
     for kind in type(error).__mro__:
@@ -124,7 +127,8 @@ def _status(error: BillingError) -> HTTPStatus:
     raise error
 
 
-def _headers(error: BillingError) -> dict[str, str]:
+def headers_of(error: BillingError) -> dict[str, str]:
+    """What its status calls for: how to sign in, when to come back."""
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, Unavailable):

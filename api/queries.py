@@ -1,5 +1,7 @@
 """What can be asked."""
 
+from typing import Annotated
+
 import strawberry
 
 from api.accounts import (
@@ -10,14 +12,19 @@ from api.accounts import (
     page_of_organizations,
 )
 from api.catalog import Meter, all_meters, meter_by_id
-from api.connections import Connection, Page
+from api.connections import PAGE_SIZE_DEFAULT, After, Connection, First, Page
 from api.context import Info
 from api.invoices import invoice_by_id
 from api.nodes import Node, keys_of, parsed_id
-from billing.accounts import OrganizationNotFound
 from billing.errors import Invalid, NotFound
 from billing.ids import InvoiceId, MeterId, OrgId
 from billing.models import Scope
+
+Slug = Annotated[str | None, strawberry.argument(description="As in addresses.")]
+Id = Annotated[strawberry.ID, strawberry.argument(description="From the `id` of an answer.")]
+OptionalId = Annotated[
+    strawberry.ID | None, strawberry.argument(description="From the `id` of an answer.")
+]
 
 
 @strawberry.type(description="What can be asked. Everything needs a key or a signed-in person.")
@@ -36,7 +43,10 @@ class Query:
 
     @strawberry.field(description="One organization, by exactly one of its slug and its id.")
     async def organization(
-        self, info: Info, slug: str | None = None, id: strawberry.ID | None = None  # noqa: A002
+        self,
+        info: Info,
+        slug: Slug = None,
+        id: OptionalId = None,
     ) -> Organization | None:
         """NOT_FOUND alike for one that does not exist and one you may not see."""
         if slug is not None and id is None:
@@ -48,7 +58,7 @@ class Query:
 
     @strawberry.field(description="Those you may see, by slug.")
     async def organizations(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self, info: Info, first: First = PAGE_SIZE_DEFAULT, after: After = None
     ) -> Connection[Organization]:
         """All of them for staff and for keys bound to none."""
         return await page_of_organizations(info, Page.asked(first, after))
@@ -59,7 +69,7 @@ class Query:
         return await all_meters(info)
 
     @strawberry.field(description="Anything by its global id.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002
+    async def node(self, info: Info, id: Id) -> Node | None:
         """NOT_FOUND alike for what does not exist and what you may not see."""
         match parsed_id(id):
             case "Organization", [org_id]:

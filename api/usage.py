@@ -1,5 +1,6 @@
 """Usage over time: what the charges are made of."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Self
@@ -53,27 +54,40 @@ class Usage:
     points: list[UsagePoint] = strawberry.field(description="By start, then by group.")
 
 
-async def usage_of(  # noqa: PLR0913 - one argument for each of the field's
-    info: Info,
-    org: models.Organization,
-    meter_slug: str,
-    start: datetime | None,
-    end: datetime | None,
-    interval: Interval,
-    group_by: str | None,
-) -> Usage:
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What is asked: by default the open period."""
+
+    meter: str
+    start: datetime | None
+    end: datetime | None
+    interval: Interval
+    group_by: str | None
+
+    def span(self, open_period: periods.Period) -> periods.Period:
+        """In whole hours. Raises `Invalid` when it is empty, or too long for its interval."""
+        start, end = self.start or open_period.start, self.end or open_period.end
+        if start >= end:
+            raise Invalid("from must be before to.", code="INVALID_PERIOD", field="from")
+        span = periods.Period(floor_hour(start), ceil_hour(end))
+        if span.hours > HOURS_MAX[self.interval]:
+            days = HOURS_MAX[self.interval] // 24
+            raise Invalid(
+                f"By {self.interval} at most {days} days can be asked for.",
+                code="INVALID_PERIOD",
+                field="from",
+            )
+        return span
+
+
+async def usage_of(info: Info, org: models.Organization, curve: Curve) -> Usage:
     """Raises `NotFound` for the meter, `Invalid` for the span, the dimension or too many points."""
-    open_period = period_at(info.context.now, org.anchor_day)
-    span = _span(start or open_period.start, end or open_period.end, interval)
-    meter = await get_meter(info, meter_slug)
-    if group_by is not None and group_by not in meter.dimensions:
-        known = ", ".join(sorted(meter.dimensions)) or "none"
-        raise Invalid(
-            f"{meter.slug} has no dimension {group_by[:60]!r}; it has {known}.", field="groupBy"
-        )
+    span = curve.span(period_at(info.context.now, org.anchor_day))
+    meter = await get_meter(info, curve.meter)
+    _check_dimension(meter, curve.group_by)
     async with info.context.reading() as session:
         points = await usage_over_time(
-            session, org.id, meter, span, interval=interval, group_by=group_by
+            session, org.id, meter, span, interval=curve.interval, group_by=curve.group_by
         )
     if len(points) > POINTS_MAX:
         raise Invalid(
@@ -84,19 +98,14 @@ async def usage_of(  # noqa: PLR0913 - one argument for each of the field's
     return Usage(
         meter=Meter.of(meter),
         period=Period.of(span),
-        interval=interval,
+        interval=curve.interval,
         points=[UsagePoint.of(point) for point in points],
     )
 
 
-def _span(start: datetime, end: datetime, interval: Interval) -> periods.Period:
-    if start >= end:
-        raise Invalid("from must be before to.", code="INVALID_PERIOD", field="from")
-    span = periods.Period(floor_hour(start), ceil_hour(end))
-    if span.hours > HOURS_MAX[interval]:
+def _check_dimension(meter: models.Meter, name: str | None) -> None:
+    if name is not None and name not in meter.dimensions:
+        known = ", ".join(sorted(meter.dimensions)) or "none"
         raise Invalid(
-            f"By {interval} at most {HOURS_MAX[interval] // 24} days can be asked for.",
-            code="INVALID_PERIOD",
-            field="from",
+            f"{meter.slug} has no dimension {name[:60]!r}; it has {known}.", field="groupBy"
         )
-    return span

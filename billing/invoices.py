@@ -1,6 +1,6 @@
 """Invoices as a noun: issuing, reading, and how far they are in Stripe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from billing.errors import NotFound
 from billing.ids import InvoiceId, OrgId, PriceVersionId
@@ -143,6 +143,7 @@ async def invoices_for_org(
     *,
     limit: int,
     before: tuple[datetime, InvoiceId] | None = None,
+    statuses: Collection[InvoiceStatus] | None = None,
 ) -> Sequence[Invoice]:
     """Newest first, with their sync. `before` is (period_start, id) of the last one shown."""
     statement = (
@@ -150,10 +151,12 @@ async def invoices_for_org(
         .where(Invoice.org_id == org_id)
         .order_by(Invoice.period_start.desc(), Invoice.id.desc())
         .limit(min(limit, PAGE_SIZE_MAX + 1))
-        .options(selectinload(Invoice.sync))
+        .options(joinedload(Invoice.sync))
     )
     if before is not None:
         statement = statement.where(tuple_(Invoice.period_start, Invoice.id) < before)
+    if statuses is not None:
+        statement = statement.where(Invoice.status.in_(statuses))
     return (await session.scalars(statement)).all()
 
 
@@ -214,3 +217,22 @@ async def sync_health(session: AsyncSession, now: datetime) -> SyncHealth:
     is_old = row.oldest is not None and now - row.oldest >= SYNC_DELAY_SHOWN
     is_delayed = is_old or row.failing > 0
     return SyncHealth(row.waiting, row.oldest, row.held, row.failed, is_delayed)
+
+
+async def stuck_invoices(
+    session: AsyncSession, *, limit: int
+) -> Sequence[tuple[Organization, Invoice]]:
+    """Those whose sending was refused, held or is being tried again, the longest first."""
+    rows = await session.execute(
+        select(Organization, Invoice)
+        .join(Organization, Organization.id == Invoice.org_id)
+        .join(InvoiceSync, InvoiceSync.invoice_id == Invoice.id)
+        .where(
+            InvoiceSync.state.not_in((SyncState.PUSHED, SyncState.NOT_NEEDED)),
+            InvoiceSync.error_code.is_not(None),
+        )
+        .order_by(Invoice.issued_at, Invoice.id)
+        .limit(min(limit, PAGE_SIZE_MAX))
+        .options(selectinload(Invoice.sync))
+    )
+    return [(org, invoice) for org, invoice in rows]

@@ -56,7 +56,7 @@ def checked_email(text: str, *, field: str = "email") -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant, if one is near."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+    return next(iter(difflib.get_close_matches(word, [str(one) for one in known], n=1)), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -25,7 +25,6 @@ from billing.stripe_protocol import (
 )
 
 _TIMEOUT_SECONDS = 20
-_NETWORK_RETRIES = 2
 _PAGE_SIZE = 100
 _RATE_LIMIT_PAUSE = timedelta(seconds=2)
 _DOWN_PAUSE = timedelta(seconds=5)
@@ -48,7 +47,7 @@ async def open_stripe(settings: Settings) -> AsyncIterator[Stripe]:
     client = stripe.StripeClient(
         settings.stripe_api_key,
         base_addresses={"api": base} if base else {},
-        max_network_retries=_NETWORK_RETRIES,
+        max_network_retries=0,  # the queue retries, under one policy and the same keys
         http_client=http_client,
     )
     try:

@@ -7,13 +7,12 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from billing.catalog import terms_of
+from billing.catalog import filters_of, terms_of
 from billing.errors import Conflict
 from billing.ids import MeterId, OrgId, PlanId
 from billing.models import Meter, Organization, Plan, Price, PriceVersion, Subscription
 from billing.rules.ladders import Offer
 from billing.rules.periods import Period
-from billing.rules.prices import Filters
 
 
 class MeterPricedTwice(Conflict):
@@ -79,7 +78,7 @@ def _versions_in(
     plan: Plan, price: Price, active: Period, meters: dict[MeterId, Meter]
 ) -> list[Offer]:
     meter = meters[price.meter_id].terms if price.meter_id else None
-    filters = Filters({name: frozenset(values) for name, values in price.filters.items()})
+    filters = filters_of(price.filters)
     ends = [version.effective_from for version in price.versions[1:]]
     offers = []
     for version, end in zip(price.versions, [*ends, None], strict=True):

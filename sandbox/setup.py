@@ -28,8 +28,8 @@ def main() -> None:
         with _alone():
             _ensure("python", _python_key(), (VENV / "bin" / "python").exists(), sync)
             _ensure("htmx", _digest("package-lock.json"), htmx.is_there(), htmx.install)
-            if asked.browser and not chromium.find():
-                chromium.install()
+            if asked.browser:
+                chromium.prepare()
     except SetupError as error:
         sys.exit(f"Set-up stopped. {error}")
 

@@ -100,9 +100,13 @@ def worker_number(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def chromium_path() -> str:
+def chromium_path() -> Iterator[str]:
     """A Chromium that starts; a test without one fails, for skipping would hide it."""
     try:
-        return chromium.require()
+        path = chromium.require()
     except SetupError as error:
         pytest.fail(str(error), pytrace=False)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in chromium.driver_settings().items():
+            environment.setenv(name, value)
+        yield path

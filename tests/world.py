@@ -3,7 +3,7 @@
 Sessions commit for real, so locks and races can be tested; rows are truncated after each test.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -40,10 +40,10 @@ class Clock:
 
 
 @pytest.fixture(scope="session")
-def migrated_url(database_url: str) -> Iterator[str]:
+def migrated_url(database_url: str) -> str:
     """The worker's own database, with every migration run once."""
     command.upgrade(config_for(database_url), "head")
-    yield database_url
+    return database_url
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import hashlib
 from functools import cache
 from os import PathLike, stat_result
 from pathlib import Path
-from typing import Any
 
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
@@ -51,7 +50,9 @@ class Assets(StaticFiles):
         return response
 
 
-def _is_versioned(scope: dict[str, Any]) -> bool:
-    path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/").removeprefix("static/")
+def _is_versioned(scope: Scope) -> bool:
+    path = (
+        scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/").removeprefix("static/")
+    )
     given = QueryParams(scope["query_string"]).get("v")
     return path.startswith(VENDOR) or (given is not None and given == _digest(path))

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -33,13 +34,16 @@ _COMPUTING_MAX = 4
 """Feeds that compute at once: fewer than the database connections of the process."""
 
 T = TypeVar("T")
-Compute = Callable[[OrgId], Awaitable[T]]
+Compute = Callable[[OrgId, T | None], Awaitable[T]]
+"""An organization's figures of now; what they were before may spare some of the work."""
 
 
 class Feed(Generic[T]):
     """One watched organization: computes when told or when it has waited, and keeps the newest."""
 
-    def __init__(self, compute: Callable[[], Awaitable[T]], gate: asyncio.Semaphore) -> None:
+    def __init__(
+        self, compute: Callable[[T | None], Awaitable[T]], gate: asyncio.Semaphore
+    ) -> None:
         self._compute = compute
         self._gate = gate
         self._moved = asyncio.Event()
@@ -59,12 +63,12 @@ class Feed(Generic[T]):
         return self.newest
 
     async def run(self) -> None:
-        """Compute until cancelled. A failure keeps the last figures: pages show how old they are."""
+        """Compute until cancelled. A failure keeps the last figures; pages say how old they are."""
         while True:
             self._moved.clear()
             try:
                 async with self._gate:
-                    newest = await self._compute()
+                    newest = await self._compute(self.newest)
             except Exception:
                 log.exception("live figures not computed; trying again")
             else:
@@ -118,7 +122,7 @@ class Live(Generic[T]):
 
     def _join(self, org_id: OrgId) -> Feed[T]:
         if org_id not in self._feeds:
-            feed = Feed(lambda: self._compute(org_id), self._gate)
+            feed = Feed(partial(self._compute, org_id), self._gate)
             self._feeds[org_id] = feed, asyncio.create_task(feed.run())
         feed, _ = self._feeds[org_id]
         feed.watchers += 1

@@ -36,12 +36,21 @@ class RequestMetrics:
             return
         started = perf_counter()
 
+        has_begun = False
+
         async def send_counted(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 _count(scope, message["status"], perf_counter() - started)
             await send(message)
 
-        await self._app(scope, receive, send_counted)
+        try:
+            await self._app(scope, receive, send_counted)
+        except Exception:
+            if not has_begun:
+                _count(scope, 500, perf_counter() - started)
+            raise
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

@@ -8,8 +8,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from billing.estimates import Estimate
-from billing.rules.invoicing import DraftLine
 from web import formats
 from web.arithmetic import sentences
 from web.assets import static_url
@@ -20,7 +18,11 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 def render(
-    request: Request, template: str, *, status: int = 200, **context: Any  # noqa: ANN401
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    **context: Any,  # noqa: ANN401
 ) -> Response:
     """A whole page, with what every page needs: who is looking, and a token for its forms."""
     page = _ENVIRONMENT.get_template(template)

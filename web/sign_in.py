@@ -33,7 +33,9 @@ async def login(request: Request) -> Response:
 async def submit_login(request: Request) -> Response:
     """E-mail and password against a session; the form again when they do not fit."""
     runtime: Runtime = request.state.runtime
-    given = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    given = {
+        name: value for name, value in (await request.form()).items() if isinstance(value, str)
+    }
     email = given.get("email", "")
     try:
         async with runtime.sessions.begin() as session:

@@ -14,6 +14,7 @@ from billing.accounts.people import (
     add_member,
     create_user,
     get_user_by_email,
+    members_by_org,
     users_for_org,
 )
 from billing.accounts.viewers import (
@@ -39,6 +40,7 @@ __all__ = [
     "get_organization",
     "get_organization_by_id",
     "get_user_by_email",
+    "members_by_org",
     "organizations_by_key",
     "organizations_for",
     "users_for_org",

@@ -81,7 +81,9 @@ async def organizations_for(
 ) -> Sequence[Organization]:
     """Those the viewer may know of, by slug; `after_slug` is the last one already shown."""
     statement = (
-        select(Organization).order_by(Organization.slug).limit(max(0, min(limit, PAGE_SIZE_MAX)))
+        select(Organization)
+        .order_by(Organization.slug)
+        .limit(max(0, min(limit, PAGE_SIZE_MAX + 1)))
     )
     if not viewer.sees_all:
         own = {viewer.org_id} if viewer.org_id else set(viewer.roles)

@@ -65,7 +65,7 @@ class Price(Base):
     recorded_at: Mapped[datetime]
 
     versions: Mapped[list["PriceVersion"]] = relationship(
-        lazy="raise", order_by="PriceVersion.number"
+        lazy="raise", order_by="PriceVersion.effective_from"
     )
 
 

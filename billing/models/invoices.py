@@ -109,7 +109,9 @@ class Invoice(Base):
     voided_at: Mapped[datetime | None]
     recorded_at: Mapped[datetime]
 
-    lines: Mapped[list["InvoiceLine"]] = relationship(lazy="raise", order_by="InvoiceLine.position")
+    lines: Mapped[list["InvoiceLine"]] = relationship(
+        lazy="raise", order_by="InvoiceLine.position", foreign_keys="InvoiceLine.invoice_id"
+    )
     sync: Mapped["InvoiceSync | None"] = relationship(lazy="raise")
 
     @property

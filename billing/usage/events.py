@@ -52,7 +52,7 @@ class MalformedEvent:
             error,
             _as_text(attributes.get("id")),
             _as_text(attributes.get("source")),
-            _excerpt(raw),
+            excerpt_of(_as_json(raw)),
         )
 
 
@@ -74,17 +74,26 @@ class EventVerdict:
         return self.verdict in {Verdict.CONFLICT, Verdict.REJECTED}
 
 
+def malformed_text(error: Invalid, text: str) -> MalformedEvent:
+    """Text that is not even JSON."""
+    return MalformedEvent(error, None, None, excerpt_of(text))
+
+
 def printable(text: str) -> str:
     """The text as PostgreSQL can keep it: NUL characters and lone surrogates replaced."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _excerpt(raw: object) -> str:
+def excerpt_of(text: str) -> str:
+    """Enough of it to recognise it by."""
+    return printable(text[:_EXCERPT_CHARACTERS_MAX])
+
+
+def _as_json(raw: object) -> str:
     try:
-        text = json.dumps(raw, default=str, ensure_ascii=False)
+        return json.dumps(raw, default=str, ensure_ascii=False)
     except RecursionError:
         return "(nested too deeply to be shown)"
-    return printable(text[:_EXCERPT_CHARACTERS_MAX])
 
 
 def _as_text(value: object) -> str | None:

@@ -1,7 +1,6 @@
 """`python -m sandbox.stripe --port N`: the fake Stripe as a server of its own."""
 
 import argparse
-import socket
 import sys
 
 import uvicorn
@@ -10,10 +9,10 @@ from billing.clock import Now, wall_clock
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.ids import Ids
 from sandbox.stripe.records import Card
+from sandbox.stripe.server import HOST, listening
 from sandbox.stripe.webhooks import Endpoint
 from sandbox.stripe.world import Knobs, World
 
-HOST = "127.0.0.1"
 PORT = 12111
 TICK_S = 0.2
 
@@ -21,7 +20,7 @@ TICK_S = 0.2
 def main(arguments: list[str] | None = None, now: Now = wall_clock) -> None:
     """Serve until interrupted. `now` is the clock: the demo passes the one it shares."""
     options = _options(arguments)
-    listener = socket.create_server((HOST, options.port))
+    listener = listening(options.port)
     address = f"http://{HOST}:{listener.getsockname()[1]}"
     world = World(ids=Ids(options.seed), base_url=options.base_url or address)
     world.knobs = Knobs(default_card=options.default_card)

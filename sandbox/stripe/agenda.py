@@ -1,7 +1,6 @@
 """What falls due when: a queue of instants, driven by whoever knows the time."""
 
 import heapq
-from itertools import count
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -12,14 +11,15 @@ class Agenda(Generic[T]):
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, T]] = []
-        self._ticket = count()
+        self._tickets = 0
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def add(self, due: int, item: T) -> None:
         """Remember `item` for the instant `due`."""
-        heapq.heappush(self._heap, (due, next(self._ticket), item))
+        self._tickets += 1
+        heapq.heappush(self._heap, (due, self._tickets, item))
 
     def pop_due(self, now: int) -> T | None:
         """Take the earliest item that is due by `now`, if there is one."""

@@ -73,3 +73,5 @@ class Chaos:
         switch.calls -= 1
         if switch.calls == 0:
             self.switches[fault].remove(switch)
+            if not self.switches[fault]:
+                self.turn_off(fault)

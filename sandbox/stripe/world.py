@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
 from sandbox.stripe.agenda import Agenda
 from sandbox.stripe.chaos import Chaos
@@ -48,10 +49,10 @@ class World:
     customers: Shelf[Customer] = field(default_factory=lambda: Shelf("customer"))
     payment_methods: Shelf[PaymentMethod] = field(default_factory=lambda: Shelf("payment_method"))
     items: Shelf[InvoiceItem] = field(
-        default_factory=lambda: Shelf("invoiceitem", lambda item: item.customer)
+        default_factory=lambda: Shelf("invoiceitem", attrgetter("customer"))
     )
     invoices: Shelf[Invoice] = field(
-        default_factory=lambda: Shelf("invoice", lambda invoice: invoice.customer)
+        default_factory=lambda: Shelf("invoice", attrgetter("customer"))
     )
     events: Shelf[Event] = field(default_factory=lambda: Shelf("event"))
     due_invoices: Agenda[str] = field(default_factory=Agenda)

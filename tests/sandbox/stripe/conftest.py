@@ -46,8 +46,9 @@ class Stage:
 
     async def a_draft(self, *amounts: int, **wanted: Any) -> stripe.Invoice:
         """An invoice of a new customer, or of `customer`, with one line per amount."""
-        wanted.setdefault("customer", await self.a_customer())
-        details: Any = wanted
+        details: Any = (
+            wanted if "customer" in wanted else {"customer": await self.a_customer(), **wanted}
+        )
         draft = await self.client.v1.invoices.create_async(details)
         if not amounts:
             return draft

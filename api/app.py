@@ -1,0 +1,12 @@
+"""Every door for machines: GraphQL, usage events, Stripe's webhooks."""
+
+from starlette.routing import BaseRoute, Route
+
+from api import ingest, stripe_webhook
+from api.endpoint import graphql
+
+api_routes: list[BaseRoute] = [
+    Route("/graphql", graphql, methods=["POST"]),
+    *ingest.routes,
+    *stripe_webhook.routes,
+]

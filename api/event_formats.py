@@ -1,0 +1,89 @@
+"""The three formats events come in, decoded without ever making a float."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from api.problems import BadRequest, BodyTooLarge, UnsupportedMediaType
+from billing.usage import IncomingEvent, MalformedEvent, NumberText, malformed_text, parse_event
+
+EVENTS_MAX = 10_000
+
+Events = list[IncomingEvent | MalformedEvent]
+
+_DECODER = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText, parse_constant=NumberText)
+
+
+class InvalidJson(BadRequest):
+    """Not JSON (RFC 8259), save for NaN and Infinity, which are refused event by event."""
+
+    code = "INVALID_JSON"
+
+
+def format_named(content_type: str) -> Callable[[bytes], Events]:
+    """How to decode a body of this Content-Type. Raises `UnsupportedMediaType`.
+
+    Decoding raises `InvalidJson` where nothing of the body can be told apart, and `BodyTooLarge`.
+    """
+    name = content_type.split(";", maxsplit=1)[0].strip().lower()
+    if found := _FORMATS.get(name):
+        return found
+    raise UnsupportedMediaType(
+        f"Send events as {', '.join(_FORMATS)}, not {name or 'without a Content-Type'}."
+    )
+
+
+def _single(body: bytes) -> Events:
+    return [parse_event(_decoded(body))]
+
+
+def _batch(body: bytes) -> Events:
+    items = _decoded(body)
+    if not isinstance(items, list):
+        raise BadRequest("A batch must be a JSON array of events.", code="INVALID_BATCH")
+    _check_count(items)
+    return [parse_event(item) for item in items]
+
+
+def _lines(body: bytes) -> Events:
+    """One event a line; a line that is no JSON spoils no other."""
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    _check_count(lines)
+    return [_line(line) for line in lines]
+
+
+def _line(line: bytes) -> IncomingEvent | MalformedEvent:
+    try:
+        return parse_event(_decoded(line))
+    except InvalidJson as error:
+        return malformed_text(error, line.decode(errors="replace"))
+
+
+def _check_count(events: Sequence[object]) -> None:
+    if len(events) > EVENTS_MAX:
+        raise BodyTooLarge(
+            f"A request may carry {EVENTS_MAX:,} events, not {len(events):,}.",
+            code="TOO_MANY_EVENTS",
+        )
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return _DECODER.decode(body.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"The JSON is not UTF-8 at byte {error.start}.") from None
+    except json.JSONDecodeError as error:
+        raise InvalidJson(
+            f"Not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}."
+        ) from None
+    except RecursionError:
+        raise InvalidJson("The JSON is nested too deeply.") from None
+
+
+_FORMATS: Mapping[str, Callable[[bytes], Events]] = MappingProxyType(
+    {
+        "application/cloudevents+json": _single,
+        "application/cloudevents-batch+json": _batch,
+        "application/x-ndjson": _lines,
+    }
+)

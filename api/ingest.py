@@ -1,0 +1,113 @@
+"""`POST /api/v1/events`: usage in, as CloudEvents.
+
+204 when every event is stored or was before. With `Prefer: return=representation` (RFC 7240) 200
+and a verdict for each. When any is refused 400, naming those; the others are stored all the same.
+"""
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api.auth import key_viewer
+from api.event_formats import format_named
+from api.problems import (
+    BadRequest,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    answers_problems,
+    problem,
+)
+from billing.models import Verdict
+from billing.runtime import Runtime
+from billing.usage import EventVerdict, record_usage, require_write
+
+BODY_BYTES_MAX = 10 * 1024 * 1024
+
+
+@answers_problems
+async def ingest(request: Request) -> Response:
+    """Who it is comes before what it is, so that strangers cost nothing."""
+    runtime: Runtime = request.state.runtime
+    viewer = await key_viewer(request)
+    require_write(viewer)
+    decode = format_named(request.headers.get("content-type", ""))
+    events = decode(await _body(request))
+    verdicts = await record_usage(runtime, events, viewer=viewer, now=await runtime.now())
+    if any(verdict.is_refused for verdict in verdicts):
+        return _refusals(verdicts)
+    if _wants_representation(request):
+        return _representation(verdicts)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _body(request: Request) -> bytes:
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
+    if int(request.headers.get("content-length", 0)) > BODY_BYTES_MAX:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                raise _too_large()
+    except ClientDisconnect:
+        raise BadRequest("The body ended early.") from None
+    return bytes(body)
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"A request may have {BODY_BYTES_MAX:,} bytes (10 MiB): send several.")
+
+
+def _wants_representation(request: Request) -> bool:
+    preferences = ",".join(request.headers.getlist("prefer")).lower().split(",")
+    wanted = {preference.split(";")[0].replace('"', "").strip() for preference in preferences}
+    return "return=representation" in wanted
+
+
+def _representation(verdicts: Sequence[EventVerdict]) -> Response:
+    body = {**_stored(verdicts), "events": [_shown(*one) for one in enumerate(verdicts)]}
+    headers = {"Preference-Applied": "return=representation"}
+    return Response(json.dumps(body), headers=headers, media_type="application/json")
+
+
+def _refusals(verdicts: Sequence[EventVerdict]) -> Response:
+    refused = [_shown(*one) for one in enumerate(verdicts) if one[1].is_refused]
+    return problem(
+        HTTPStatus.BAD_REQUEST,
+        "EVENTS_REFUSED",
+        f"{len(refused)} of {len(verdicts)} events were refused, as `events` says;"
+        " the others are stored.",
+        {**_stored(verdicts), "events": refused},
+    )
+
+
+def _stored(verdicts: Sequence[EventVerdict]) -> dict[str, int]:
+    kinds = [verdict.verdict for verdict in verdicts]
+    return {
+        "accepted": kinds.count(Verdict.ACCEPTED),
+        "duplicates": kinds.count(Verdict.DUPLICATE),
+    }
+
+
+def _shown(index: int, verdict: EventVerdict) -> dict[str, object]:
+    """`index` counts the events of the request from 0; nulls are left out."""
+    shown = {
+        "index": index,
+        "id": verdict.id,
+        "source": verdict.source,
+        "verdict": verdict.verdict,
+        "code": verdict.code,
+        "message": verdict.message,
+        "field": verdict.field,
+        "did_you_mean": verdict.did_you_mean,
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+routes: list[BaseRoute] = [Route("/api/v1/events", ingest, methods=["POST"])]

@@ -1,0 +1,52 @@
+"""What a catalogue says, in a line each: for the diff that people read before they apply it."""
+
+from datetime import datetime
+
+from billing.catalog import terms_of
+from billing.price_book.book import MeterEntry, PriceEntry, VersionEntry
+from billing.rules.money import Currency
+from billing.rules.prices import Model, Terms, Tier
+from billing.rules.quantities import plain
+
+
+def instant_words(instant: datetime) -> str:
+    """`2026-01-01 00:00 UTC`."""
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def meter_words(meter: MeterEntry) -> str:
+    """`SUM of hours in machine.usage events, in hours, by app, region`."""
+    what = f"{meter.aggregation} of {meter.value_property or 'events'}"
+    dimensions = f", by {', '.join(meter.dimensions)}" if meter.dimensions else ""
+    return f"{what} in {meter.event_type}, in {meter.unit}{dimensions}"
+
+
+def price_words(price: PriceEntry) -> str:
+    """`egress where region is ams or fra`, or `fee`."""
+    if price.meter is None:
+        return "fee"
+    clauses = (f"{name} is {' or '.join(values)}" for name, values in price.filters.items())
+    where = " and ".join(clauses)
+    return f"{price.meter} where {where}" if where else price.meter
+
+
+def version_words(version: VersionEntry, currency: Currency) -> str:
+    """When it takes effect, with the instant used, and what it asks for."""
+    start = f"from {instant_words(version.effective_from)}"
+    if version.asked_for != version.effective_from:
+        start += f" (rounded up from {version.asked_for:%H:%M:%S})"
+    return f"{start}: {_terms_words(terms_of(version.terms, currency))}"
+
+
+def _terms_words(terms: Terms) -> str:
+    if terms.model is Model.FLAT:
+        return f"{terms.fee().major} {terms.currency} a period, in {terms.timing.lower()}"
+    included = f"{plain(terms.allowance)} included, then " if terms.allowance else ""
+    tiers = ", ".join(_tier_words(tier) for tier in terms.tiers)
+    return f"{included}{tiers} {terms.currency} a unit"
+
+
+def _tier_words(tier: Tier) -> str:
+    entry = f" and {plain(tier.flat_amount)} once" if tier.flat_amount else ""
+    bound = f" up to {plain(tier.up_to)}" if tier.up_to is not None else ""
+    return f"{plain(tier.unit_amount)}{entry}{bound}"

@@ -1,0 +1,74 @@
+"""The door through which usage comes in: recorded, or refused and kept, in one transaction."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from billing.accounts import Viewer
+from billing.errors import Forbidden
+from billing.ids import OrgId
+from billing.models import Scope, Verdict
+from billing.runtime import Runtime
+from billing.usage.events import EventVerdict, IncomingEvent, MalformedEvent
+from billing.usage.intake import Submission
+from billing.usage.quarantine import keep_refused
+from billing.usage.recording import Settled, record
+
+_DEADLOCK = "40P01"
+_SERIALIZATION_FAILURE = "40001"
+
+T = TypeVar("T")
+
+
+async def record_usage(
+    runtime: Runtime,
+    events: Sequence[IncomingEvent | MalformedEvent],
+    *,
+    viewer: Viewer,
+    now: datetime,
+) -> list[EventVerdict]:
+    """Count each event once, and say what became of each, in their order.
+
+    What is accepted is durable, and in the next estimate, when this returns. Sending the same
+    events again is always safe. Raises `Forbidden` for a key that may not write usage at all.
+    """
+    require_write(viewer)
+    submissions = [Submission(event, now, viewer.org_id) for event in events]
+
+    async def attempt() -> list[Settled]:
+        async with runtime.sessions.begin() as session:
+            settled = await record(session, viewer, submissions, now)
+            await keep_refused(session, viewer, settled)
+        return settled
+
+    settled = await again_on_deadlock(attempt)
+    await runtime.nudges.moved(moved_by(settled))
+    return [one.verdict for one in settled]
+
+
+def require_write(viewer: Viewer) -> None:
+    """Raise `Forbidden` for a key without `usage:write`; what a person may is asked per event."""
+    is_person = viewer.user_id is not None
+    if not (is_person or viewer.is_staff or Scope.USAGE_WRITE in viewer.scopes):
+        raise Forbidden(f"This key does not have the scope {Scope.USAGE_WRITE}.")
+
+
+def moved_by(settled: Iterable[Settled]) -> list[OrgId]:
+    """The organizations whose figures have moved."""
+    accepted = (one.org_id for one in settled if one.verdict.verdict is Verdict.ACCEPTED)
+    return sorted({org_id for org_id in accepted if org_id})
+
+
+async def again_on_deadlock(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Once more when PostgreSQL chose us to break a deadlock: nothing of the first try is left.
+
+    Our own writers sort what they lock; this is for those who do not, such as a person with psql.
+    """
+    try:
+        return await attempt()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in {_DEADLOCK, _SERIALIZATION_FAILURE}:
+            raise
+    return await attempt()

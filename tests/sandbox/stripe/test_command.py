@@ -1,0 +1,72 @@
+"""The fake as a program of its own, and its clockwork on real time."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import httpx
+import pytest
+import stripe
+
+from billing.clock import wall_clock
+from sandbox.stripe.app import FakeStripe
+from sandbox.stripe.ids import Ids
+from sandbox.stripe.server import serving
+from sandbox.stripe.world import Knobs, World
+from tests.sandbox.stripe.conftest import client_of
+
+
+@contextmanager
+def program(*arguments: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "sandbox.stripe", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+async def first_customer(url: str) -> str:
+    async with client_of(url) as client:
+        return (await client.v1.customers.create_async({})).id
+
+
+async def test_it_says_where_it_is_and_a_seed_repeats_its_ids() -> None:
+    with program("--seed", "7") as url:
+        made = await first_customer(url)
+    async with serving(FakeStripe(World(ids=Ids(seed=7)))) as url:
+        assert await first_customer(url) == made
+
+
+async def test_it_can_hang_up_on_its_own_event_loop_too() -> None:
+    """The program runs on uvloop, whose transports are of another kind than asyncio's."""
+    with program() as url:
+        async with httpx.AsyncClient(base_url=url, auth=("sk_test_x", "")) as client:
+            await client.post("/_control", json={"timeout_after_commit": {"calls": 1}})
+            with pytest.raises(httpx.TransportError):
+                await client.post("/v1/customers")
+            assert (await client.get("/_control")).json()["customers"] == 1
+
+
+async def test_the_clockwork_collects_by_itself() -> None:
+    world = World(knobs=Knobs(collection_delay_s=0))
+    fake = FakeStripe(world, wall_clock, tick_s=0.01)
+    async with serving(fake) as url, client_of(url) as client:
+        customer = await client.v1.customers.create_async({})
+        draft = await client.v1.invoices.create_async({"customer": customer.id})
+        await client.v1.invoices.add_lines_async(draft.id, {"lines": [{"amount": 500}]})
+        await client.v1.invoices.finalize_invoice_async(draft.id, {"auto_advance": True})
+
+        with anyio.fail_after(5):
+            while (await client.v1.invoices.retrieve_async(draft.id)).status != "paid":
+                pass
+
+
+async def test_a_synchronous_client_is_served_too() -> None:
+    async with serving(FakeStripe()) as url:
+        client = stripe.StripeClient("sk_test_x", base_addresses={"api": url})
+        made = await anyio.to_thread.run_sync(client.v1.customers.create)
+    assert made.id.startswith("cus_")

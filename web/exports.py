@@ -1,0 +1,198 @@
+"""The pages' twins for scripts and accountants: JSON and CSV of the very same figures.
+
+Amounts are decimal strings in major units, times UTC, nothing is rounded again.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from billing.estimates import Estimate
+from billing.models import Invoice, Organization
+from billing.rules.invoicing import DraftLine
+from billing.rules.money import Currency, Money
+from billing.rules.quantities import plain
+from billing.rules.rating import Step
+from web.costs import share_name
+from web.figures import Figures
+from web.labels import label_of
+
+_LINE_COLUMNS = ("kind", "key", "segment", "description", "product", "from", "to")
+_LINE_FIGURES = ("quantity", "unit", "exact_amount", "amount", "currency")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def estimate_json(figures: Figures, group: str) -> Response:
+    """What the billing page says, with its costs by `group`, all of them."""
+    estimate, org = figures.estimate, figures.org
+    body = {
+        "organization": {"slug": org.slug, "name": org.name},
+        "status": "DRAFT",
+        "period": _span(estimate.period.start, estimate.period.end),
+        "as_of": _instant(estimate.as_of),
+        "counted_to": _instant(estimate.counted_to),
+        "currency": org.currency,
+        "accrued": _major(estimate.accrued),
+        "in_advance": _major(estimate.in_advance),
+        "total": _major(estimate.total),
+        "digest": estimate.digest,
+        "lines": [_line(line) for line in estimate.lines],
+        "costs": {"by": group, "rows": _costs(estimate, group)},
+        "daily": [
+            {"date": day.day.isoformat(), "amount": _exact(day.exact_minor, org.currency)}
+            for day in figures.days
+        ],
+        "sources": [
+            {
+                "source": source.source,
+                "last_occurred_at": _instant(source.last_occurred_at),
+                "last_recorded_at": _instant(source.last_recorded_at),
+            }
+            for source in estimate.sources
+        ],
+        "unpriced": [
+            {"meter": usage.meter, "quantity": plain(usage.quantity), "unit": usage.unit}
+            for usage in estimate.unpriced
+        ],
+    }
+    return JSONResponse(body)
+
+
+def invoice_json(org: Organization, invoice: Invoice, lines: Sequence[DraftLine]) -> Response:
+    """An issued invoice, with the arithmetic of each line."""
+    return JSONResponse(
+        {"organization": {"slug": org.slug, "name": org.name}}
+        | _invoice(invoice)
+        | {"digest": invoice.digest, "lines": [_line(line) for line in lines]}
+    )
+
+
+def invoices_json(org: Organization, invoices: Sequence[Invoice], next_url: str | None) -> Response:
+    """One page of invoices, newest first."""
+    return JSONResponse(
+        {
+            "organization": {"slug": org.slug, "name": org.name},
+            "invoices": [_invoice(invoice) for invoice in invoices],
+            "next": next_url,
+        }
+    )
+
+
+def estimate_csv(figures: Figures, group: str | None) -> Response:
+    """The draft's lines; or the costs by `group`."""
+    slug, month = figures.org.slug, f"{figures.estimate.period.start:%Y-%m}"
+    if group is None:
+        return lines_csv(f"{slug}-{month}-draft.csv", figures.estimate.lines)
+    rows = [
+        (row["value"], row["amount"], figures.org.currency)
+        for row in _costs(figures.estimate, group)
+    ]
+    return _csv(f"{slug}-{month}-by-{group}.csv", (group, "amount", "currency"), rows)
+
+
+def lines_csv(name: str, lines: Sequence[DraftLine]) -> Response:
+    """One row a line."""
+    rows = []
+    for line in lines:
+        told = _line(line) | _span(line.span.start, line.span.end)
+        told["currency"] = line.amount.currency
+        rows.append([told[column] for column in (*_LINE_COLUMNS, *_LINE_FIGURES)])
+    return _csv(name, (*_LINE_COLUMNS, *_LINE_FIGURES), rows)
+
+
+def invoices_csv(org: Organization, invoices: Sequence[Invoice]) -> Response:
+    """One row an invoice."""
+    columns = ("number", "status", "state", "from", "to", "issued_at", "total", "currency")
+    rows = []
+    for invoice in invoices:
+        told = _invoice(invoice) | _span(invoice.period_start, invoice.period_end)
+        rows.append([told[column] for column in columns])
+    return _csv(f"{org.slug}-invoices.csv", columns, rows)
+
+
+def _invoice(invoice: Invoice) -> dict[str, Any]:
+    is_issued = invoice.number is not None
+    return {
+        "number": invoice.number,
+        "status": invoice.status,
+        "state": label_of(invoice).text,
+        "period": _span(invoice.period_start, invoice.period_end),
+        "issued_at": _instant(invoice.issued_at),
+        "paid_at": _instant(invoice.paid_at),
+        "currency": invoice.currency,
+        "total": _major(invoice.total) if is_issued else None,
+    }
+
+
+def _line(line: DraftLine) -> dict[str, Any]:
+    return {
+        "kind": line.kind,
+        "key": line.key,
+        "segment": line.segment,
+        "description": line.description,
+        "product": line.product,
+        "span": _span(line.span.start, line.span.end),
+        "quantity": None if line.quantity is None else plain(line.quantity),
+        "unit": line.unit,
+        "exact_amount": _exact(line.exact_minor, line.amount.currency),
+        "amount": _major(line.amount),
+        "steps": [_step(step, line.amount.currency) for step in line.steps],
+    }
+
+
+def _step(step: Step, currency: Currency) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "quantity": plain(step.quantity),
+        "unit_amount": plain(step.unit_amount),
+        "amount": _exact(step.exact_minor, currency),
+        "up_to": None if step.up_to is None else plain(step.up_to),
+        "of_hours": step.of,
+    }
+
+
+def _costs(estimate: Estimate, group: str) -> list[dict[str, Any]]:
+    return [
+        {"value": one.value, "name": share_name(one, group), "amount": _major(one.amount)}
+        for one in estimate.by_dimension(group)
+    ]
+
+
+def _span(start: datetime, end: datetime) -> dict[str, Any]:
+    return {"from": _instant(start), "to": _instant(end)}
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else f"{instant:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _major(amount: Money) -> str:
+    return f"{amount.major:f}"
+
+
+def _exact(exact_minor: Fraction, currency: Currency) -> str:
+    return plain(exact_minor / currency.minor_per_major)
+
+
+def _csv(name: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Response:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    headers: Mapping[str, str] = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text.getvalue(), media_type="text/csv", headers=headers)
+
+
+def _cell(value: object) -> object:
+    """Text that a spreadsheet would run as a formula is quoted; amounts may be negative."""
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return f"'{value}" if is_formula and not _is_number(str(value)) else value
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdigit()

@@ -1,0 +1,114 @@
+"""Invoices: the list, and each with the arithmetic of its lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.invoices import get_invoice_by_number, invoices_for_org
+from billing.models import Invoice, Organization
+from billing.rules.invoicing import DraftLine
+from billing.runtime import Runtime
+from web.auth import data, organization_of, page
+from web.exports import invoice_json, invoices_csv, invoices_json, lines_csv
+from web.paging import after, position
+from web.rendering import render
+from web.statement import sections, stored_line
+
+PAGE_SIZE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of an organization's invoices, newest first, and where the older ones are."""
+
+    org: Organization
+    invoices: Sequence[Invoice]
+    older: str | None
+
+
+async def invoices(request: Request) -> Response:
+    """The list, a page at a time."""
+    found = await _page_of(request)
+    is_first = "before" not in request.query_params
+    return render(
+        request,
+        "invoices/list.html",
+        org=found.org,
+        invoices=found.invoices,
+        older=found.older,
+        is_first=is_first,
+    )
+
+
+async def invoices_as_json(request: Request) -> Response:
+    """The list for scripts; `next` is the address of the older ones."""
+    found = await _page_of(request)
+    path = f"/orgs/{found.org.slug}/billing/invoices.json?before={found.older}"
+    return invoices_json(found.org, found.invoices, path if found.older else None)
+
+
+async def invoices_as_csv(request: Request) -> Response:
+    """The list for spreadsheets, a page at a time too."""
+    found = await _page_of(request)
+    return invoices_csv(found.org, found.invoices)
+
+
+async def invoice(request: Request) -> Response:
+    """One issued invoice, in the shape the draft had."""
+    org, found, lines = await _invoice_of(request)
+    return render(
+        request,
+        "invoices/invoice.html",
+        org=org,
+        invoice=found,
+        period=found.period,
+        sections=sections(lines, found.currency),
+    )
+
+
+async def invoice_state(request: Request) -> Response:
+    """The state alone, asked for again and again until it is final."""
+    org, found, _ = await _invoice_of(request)
+    return render(request, "invoices/_state.html", org=org, invoice=found)
+
+
+async def invoice_as_json(request: Request) -> Response:
+    """The invoice for scripts."""
+    return invoice_json(*await _invoice_of(request))
+
+
+async def invoice_as_csv(request: Request) -> Response:
+    """Its lines for spreadsheets."""
+    _, found, lines = await _invoice_of(request)
+    return lines_csv(f"{found.number}.csv", lines)
+
+
+async def _page_of(request: Request) -> Page:
+    runtime: Runtime = request.state.runtime
+    before = position(request.query_params.get("before"))
+    async with runtime.sessions() as session:
+        org = await organization_of(request, session)
+        rows = await invoices_for_org(session, org.id, limit=PAGE_SIZE + 1, before=before)
+    shown = rows[:PAGE_SIZE]
+    return Page(org, shown, after(shown[-1]) if len(rows) > PAGE_SIZE else None)
+
+
+async def _invoice_of(request: Request) -> tuple[Organization, Invoice, list[DraftLine]]:
+    runtime: Runtime = request.state.runtime
+    async with runtime.sessions() as session:
+        org = await organization_of(request, session)
+        found = await get_invoice_by_number(session, org.id, request.path_params["number"])
+    return org, found, [stored_line(found, line) for line in found.lines]
+
+
+routes = [
+    page("/orgs/{slug}/billing/invoices", invoices),
+    page("/orgs/{slug}/billing/invoices.csv", invoices_as_csv),
+    data("/orgs/{slug}/billing/invoices.json", invoices_as_json),
+    page("/orgs/{slug}/billing/invoices/{number}.csv", invoice_as_csv),
+    data("/orgs/{slug}/billing/invoices/{number}.json", invoice_as_json),
+    data("/orgs/{slug}/billing/invoices/{number}/state", invoice_state),
+    page("/orgs/{slug}/billing/invoices/{number}", invoice),
+]
