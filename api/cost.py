@@ -19,6 +19,7 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     NamedTypeNode,
+    OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
     get_named_type,
@@ -102,6 +103,15 @@ class Bill:
         return min(max(size, 1), PAGE_SIZE_MAX)
 
 
+def _defaults(operation: OperationDefinitionNode) -> dict[str, object]:
+    """Whole numbers that variables have when none are sent."""
+    return {
+        definition.variable.name.value: int(definition.default_value.value)
+        for definition in operation.variable_definitions or ()
+        if isinstance(definition.default_value, IntValueNode)
+    }
+
+
 def _assumed(known: GraphQLField, sized: bool) -> int:
     return LIST_SIZE_ASSUMED if is_list_type(get_nullable_type(known.type)) and not sized else 1
 
@@ -142,7 +152,8 @@ class CostLimit(SchemaExtension):
         assert root is not None, "validated"
         nodes = document.definitions
         fragments = {x.name.value: x for x in nodes if isinstance(x, FragmentDefinitionNode)}
-        bill = Bill(schema, fragments, context.variables or {})
+        variables = _defaults(operation) | (context.variables or {})
+        bill = Bill(schema, fragments, variables)
         return bill.of(operation.selection_set, root, sized=False)
 
 

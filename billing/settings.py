@@ -74,6 +74,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def load_database_url(environ: Mapping[str, str] | None = None) -> str:
+    """Where the database is, which is all that migrations need. Raises `SettingError`."""
+    given = os.environ if environ is None else environ  # noqa: TID251 - the one place
+    return async_database_url(_required(given, "DATABASE_URL"))
+
+
 def async_database_url(url: str) -> str:
     """`postgres://` or `postgresql://` as SQLAlchemy's asyncpg dialect wants it.
 

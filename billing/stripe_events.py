@@ -78,13 +78,24 @@ def _row_of(body: Mapping[str, object], now: datetime) -> dict[str, object]:
 
 
 async def handle_due(runtime: Runtime) -> int:
-    """Handle every event that is due; answers how many were tried."""
+    """Handle every event that is due, with one fetch for all that are about the same invoice.
+
+    Answers how many events were tried.
+    """
     tried = 0
     while claimed := await _claim(runtime):
         tried += len(claimed)
-        for event in claimed:
-            await _handle(runtime, event)
+        for about, events in _by_invoice(claimed).items():
+            await _handle(runtime, about, events)
     return tried
+
+
+def _by_invoice(events: Sequence[StripeEvent]) -> dict[str | None, list[StripeEvent]]:
+    grouped: dict[str | None, list[StripeEvent]] = {}
+    for event in events:
+        about = event.object_id if event.type.startswith("invoice.") else None
+        grouped.setdefault(about, []).append(event)
+    return grouped
 
 
 async def _claim(runtime: Runtime) -> Sequence[StripeEvent]:
@@ -107,22 +118,23 @@ async def _claim(runtime: Runtime) -> Sequence[StripeEvent]:
         return claimed.all()
 
 
-async def _handle(runtime: Runtime, event: StripeEvent) -> None:
+async def _handle(runtime: Runtime, about: str | None, events: Sequence[StripeEvent]) -> None:
     now = await runtime.now()
-    if not event.type.startswith("invoice.") or event.object_id is None:
-        await _settle(runtime, event, Outcome.IGNORED, "not about an invoice", now)
+    if about is None:
+        await _settle(runtime, events, Outcome.IGNORED, "not about an invoice", now)
         return
     try:
-        outcome, reason = await _refresh(runtime, StripeInvoiceId(event.object_id), now)
+        outcome, reason = await _refresh(runtime, StripeInvoiceId(about), now)
     except Unavailable as error:
-        await _retry(runtime, event, f"{error.code}: {error}", now + error.retry_after)
+        await _retry(runtime, events, f"{error.code}: {error}", now + error.retry_after)
     except BillingError as error:
-        await _settle(runtime, event, Outcome.FAILED, f"{error.code}: {error}", now)
+        await _settle(runtime, events, Outcome.FAILED, f"{error.code}: {error}", now)
     else:
-        if outcome is Outcome.FAILED and event.attempts < ATTEMPTS_MAX:
-            await _retry(runtime, event, reason, now + RETRY_AFTER)
+        is_early = max(event.attempts for event in events) < ATTEMPTS_MAX
+        if outcome is Outcome.FAILED and is_early:
+            await _retry(runtime, events, reason, now + RETRY_AFTER)
         else:
-            await _settle(runtime, event, outcome, reason, now)
+            await _settle(runtime, events, outcome, reason, now)
 
 
 async def _refresh(
@@ -220,27 +232,22 @@ def _check_total(invoice: Invoice, sync: InvoiceSync, found: StripeInvoice) -> N
 
 
 async def _settle(
-    runtime: Runtime, event: StripeEvent, outcome: Outcome, reason: str, now: datetime
+    runtime: Runtime, events: Sequence[StripeEvent], outcome: Outcome, reason: str, now: datetime
 ) -> None:
-    """Mark it handled, and with a fetch also what was received of the same object before."""
-    about = StripeEvent.id == event.id
-    if outcome is Outcome.PROCESSED:
-        older = StripeEvent.received_at <= event.received_at
-        about = about | ((StripeEvent.object_id == event.object_id) & older)
+    await _update(runtime, events, handled_at=now, outcome=outcome, reason=reason)
+
+
+async def _retry(
+    runtime: Runtime, events: Sequence[StripeEvent], reason: str, at: datetime
+) -> None:
+    await _update(runtime, events, next_attempt_at=at, reason=reason)
+
+
+async def _update(runtime: Runtime, events: Sequence[StripeEvent], **values: object) -> None:
     async with runtime.sessions.begin() as session:
         await session.execute(
             update(StripeEvent)
-            .where(StripeEvent.handled_at.is_(None), about)
-            .values(handled_at=now, outcome=outcome, reason=reason)
-            .execution_options(synchronize_session=False)
-        )
-
-
-async def _retry(runtime: Runtime, event: StripeEvent, reason: str, at: datetime) -> None:
-    async with runtime.sessions.begin() as session:
-        await session.execute(
-            update(StripeEvent)
-            .where(StripeEvent.id == event.id)
-            .values(next_attempt_at=at, reason=reason)
+            .where(StripeEvent.id.in_([event.id for event in events]))
+            .values(**values)
             .execution_options(synchronize_session=False)
         )

@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from billing.errors import BillingError
 from billing.settings import SettingError
 
-SETTINGS_EXIT_CODE = 2
 _UNDEFINED_TABLE = "42P01"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for scripts.")
@@ -21,19 +20,24 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JS
 class Refusal(click.ClickException):
     """Ends the command with `error: CODE: sentence`, and lines of detail, on standard error."""
 
-    def __init__(
-        self, code: str, message: str, *, details: Sequence[str] = (), exit_code: int = 1
-    ) -> None:
+    exit_code = 1
+
+    def __init__(self, code: str, message: str, *, details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.details = details
-        self.exit_code = exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
         """To standard error, whatever else was printed."""
         click.echo(f"error: {self.code}: {self.message}", err=True, file=file)
         for line in self.details:
             click.echo(f"  {line}", err=True, file=file)
+
+
+class WrongSettings(Refusal):
+    """The environment must be mended before anything can be tried."""
+
+    exit_code = 2
 
 
 def show(answer: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - whatever JSON can say
@@ -51,9 +55,7 @@ def sentences() -> Iterator[None]:
     except BillingError as error:
         raise Refusal(error.code, str(error)) from error
     except SettingError as error:
-        raise Refusal("SETTINGS", str(error), exit_code=SETTINGS_EXIT_CODE) from error
-    except (DBAPIError, asyncpg.PostgresError, OSError) as error:
-        raise _database_refusal(error) from error
+        raise WrongSettings("SETTINGS", str(error)) from error
     except Exception as error:
         raise Refusal(
             "UNEXPECTED",
@@ -62,9 +64,16 @@ def sentences() -> Iterator[None]:
         ) from error
 
 
-def _database_refusal(error: Exception) -> Refusal:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    if getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE:
-        return Refusal("NOT_MIGRATED", "The database has no tables: run `stripe-sync migrate`.")
-    reason = str(cause).strip().splitlines() or [type(cause).__name__]
-    return Refusal("DATABASE_UNAVAILABLE", f"The database did not answer as it should: {reason[0]}")
+@contextmanager
+def reaching_database() -> Iterator[None]:
+    """Around what only talks to the database: it may be away, or not be migrated yet."""
+    try:
+        yield
+    except (DBAPIError, asyncpg.PostgresError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        if getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE:
+            message = "The database lacks tables: run `stripe-sync migrate`."
+            raise Refusal("NOT_MIGRATED", message) from error
+        reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+        message = f"The database did not answer as it should: {reason}"
+        raise Refusal("DATABASE_UNAVAILABLE", message) from error

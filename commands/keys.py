@@ -1,7 +1,8 @@
 """`stripe-sync keys …`: what other apps sign their requests with."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import click
@@ -14,7 +15,7 @@ from billing.runtime import Runtime
 from commands.console import json_option, show
 from commands.runtime import ACTOR, run
 
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 @click.group()
@@ -65,8 +66,8 @@ async def _create(
 def list_keys(slug: str | None, as_json: bool) -> None:
     """Show every key, ended ones too; never its token."""
     rows = run(lambda runtime: _list(runtime, slug))
-    lines = ["  ".join(str(value) for value in row.values()) for row in rows]
-    show(rows, "\n".join(lines) or "There are no keys.", as_json=as_json)
+    text = "\n".join(_line(row) for row in rows) or "There are no keys."
+    show(rows, text, as_json=as_json)
 
 
 async def _list(runtime: Runtime, slug: str | None) -> list[Row]:
@@ -99,7 +100,24 @@ def _row(key: ApiKey, orgs: Mapping[OrgId, Organization]) -> Row:
         "id": key.id,
         "hint": key.hint,
         "name": key.name,
-        "scopes": " ".join(key.scopes),
-        "organization": orgs[key.org_id].slug if key.org_id else "all organizations",
-        "state": _state(key),
+        "scopes": key.scopes,
+        "organization": orgs[key.org_id].slug if key.org_id else None,
+        "expires_at": _iso(key.expires_at),
+        "revoked_at": _iso(key.revoked_at),
+        "last_used_at": _iso(key.last_used_at),
     }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None
+
+
+def _line(row: Row) -> str:
+    state = (
+        f"revoked {row['revoked_at']}"
+        if row["revoked_at"]
+        else f"expires {row['expires_at'] or 'never'}"
+    )
+    bound = row["organization"] or "all organizations"
+    scopes = " ".join(row["scopes"])
+    return f"{row['id']}  {row['hint']}…  {row['name']}  {scopes}  {bound}  {state}"

@@ -5,7 +5,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from billing.settings import load_database_url
-from commands.console import json_option, show
+from commands.console import json_option, reaching_database, show
 from migrations import config_for
 
 
@@ -17,6 +17,7 @@ def migrate(as_json: bool) -> None:
     Needs no other setting, and does nothing where nothing is missing.
     """
     config = config_for(load_database_url())
-    command.upgrade(config, "head")
+    with reaching_database():
+        command.upgrade(config, "head")
     head = ScriptDirectory.from_config(config).get_current_head()
     show({"revision": head}, f"The database is at revision {head}.", as_json=as_json)

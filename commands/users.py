@@ -1,5 +1,7 @@
 """`stripe-sync users …`: people, and the organizations they belong to."""
 
+import sys
+
 import click
 
 from billing.accounts import (
@@ -37,9 +39,8 @@ def create(email: str, name: str, ops: bool, password_stdin: bool, as_json: bool
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return click.get_text_stream("stdin").readline().rstrip("\r\n")
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    return password
+        return sys.stdin.readline().rstrip("\r\n")
+    return click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
 
 
 async def _create(runtime: Runtime, new: NewUser) -> User:

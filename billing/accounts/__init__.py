@@ -5,6 +5,7 @@ from billing.accounts.organizations import (
     create_organization,
     get_organization,
     get_organization_by_id,
+    organizations_by_id,
     organizations_by_key,
     organizations_for,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "get_organization_by_id",
     "get_user_by_email",
     "members_by_org",
+    "organizations_by_id",
     "organizations_by_key",
     "organizations_for",
     "users_for_org",

@@ -76,6 +76,14 @@ async def organizations_by_key(
     return {organization.key: organization for organization in found}
 
 
+async def organizations_by_id(
+    session: AsyncSession, org_ids: Collection[OrgId]
+) -> dict[OrgId, Organization]:
+    """Those of the ids that exist, in one statement."""
+    found = await session.scalars(select(Organization).where(Organization.id.in_(org_ids)))
+    return {organization.id: organization for organization in found}
+
+
 async def organizations_for(
     session: AsyncSession, viewer: Viewer, *, limit: int, after_slug: str | None = None
 ) -> Sequence[Organization]:

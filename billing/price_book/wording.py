@@ -42,7 +42,7 @@ def _terms_words(terms: Terms) -> str:
     if terms.model is Model.FLAT:
         return f"{terms.fee().major} {terms.currency} a period, in {terms.timing.lower()}"
     included = f"{plain(terms.allowance)} included, then " if terms.allowance else ""
-    tiers = ", ".join(_tier_words(tier) for tier in terms.tiers)
+    tiers = ", then ".join(_tier_words(tier) for tier in terms.tiers)
     return f"{included}{tiers} {terms.currency} a unit"
 
 

@@ -145,4 +145,4 @@ def _exact(value: object) -> object:
 
 def _row_id(bound_to: OrgId | None, event: Json) -> UUID:
     sent = json.dumps([str(bound_to), event], sort_keys=True)
-    return UUID(bytes=blake2b(sent.encode(), digest_size=16).digest(), version=8)
+    return UUID(bytes=blake2b(sent.encode(), digest_size=16).digest())

@@ -48,6 +48,11 @@ class Replays:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
 
+    def __getstate__(self) -> dict[str, dict[str, Entry]]:
+        """What outlives a restart: a request under way does not, so its key is free again."""
+        answered = {key: entry for key, entry in self._entries.items() if entry.answer is not None}
+        return {"_entries": answered}
+
     def begin(self, key: str, attempt: Attempt, now: int) -> Answer | None:
         """The saved answer of this key; None when the operation is to be executed, and then saved.
 
@@ -68,12 +73,13 @@ class Replays:
         return entry.answer
 
     def save(self, key: str, answer: Answer) -> None:
-        """Keep what the operation of `begin` was answered."""
-        self._entries[key].answer = answer
+        """Keep what the operation of `begin` was answered, unless all was cleared meanwhile."""
+        if (entry := self._entries.get(key)) is not None:
+            entry.answer = answer
 
     def drop(self, key: str) -> None:
         """Forget a key whose operation never came to an answer."""
-        del self._entries[key]
+        self._entries.pop(key, None)
 
     def _forget_old(self, now: int) -> None:
         while self._entries:

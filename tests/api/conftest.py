@@ -1,6 +1,7 @@
 """The real application over HTTP, in this process, and the keys to ask it with."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -13,8 +14,8 @@ from tests.factories import an_organization
 from web.app import create_app
 
 
-@pytest.fixture
-async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def application(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     """Asks the application as another app would; started and stopped with its lifespan."""
     app = create_app(runtime)
     async with app.router.lifespan_context(app) as state:
@@ -26,6 +27,13 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         base_url = runtime.settings.base_url
         async with httpx.AsyncClient(transport=transport, base_url=base_url) as client:
             yield client
+
+
+@pytest.fixture
+async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    """The application on the test's own world."""
+    async with application(runtime) as client:
+        yield client
 
 
 @pytest.fixture

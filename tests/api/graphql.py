@@ -71,13 +71,13 @@ async def on_a_plan(sessions: Sessions, org: Organization) -> None:
             await counted(session, org.id, meter, quantity, at, app=app, region="fra")
 
 
-async def closed_months(sessions: Sessions, org: Organization, months: int) -> list[Invoice]:
-    """Invoices of the months from November 2026 on, oldest first."""
+async def closed_months(
+    sessions: Sessions, org: Organization, months: int, *, after: int = 0
+) -> list[Invoice]:
+    """Invoices of the months from November 2026 on, oldest first, `after` of them left out."""
     invoices = []
-    for number in range(10, 10 + months):
-        end = datetime(2026 + (number + 1) // 12, (number + 1) % 12 + 1, 1, tzinfo=UTC)
+    for number in range(11 + after, 11 + after + months):
+        end = datetime(2026 + number // 12, number % 12 + 1, 1, tzinfo=UTC)
         async with sessions.begin() as session:
-            invoices.append(
-                await close_period_now(session, org, end, actor="test", now=end)
-            )
+            invoices.append(await close_period_now(session, org, end, actor="test", now=end))
     return invoices

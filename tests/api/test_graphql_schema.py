@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from graphql import (
     GraphQLArgument,
@@ -40,7 +41,8 @@ def our_arguments() -> list[tuple[str, GraphQLArgument]]:
 
 
 def test_every_type_field_and_argument_says_what_it_is() -> None:
-    things = [(named.name, named) for named in our_types()] + our_fields()
+    things: list[tuple[str, Any]] = [(x.name, x) for x in our_types()]
+    things += our_fields()
     things += [(name, one) for name, one in our_arguments() if not name.endswith("(input)")]
     assert [name for name, thing in things if not thing.description] == []
 

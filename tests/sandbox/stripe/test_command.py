@@ -41,14 +41,17 @@ async def test_it_says_where_it_is_and_a_seed_repeats_its_ids() -> None:
         assert await first_customer(url) == made
 
 
-async def test_it_can_hang_up_on_its_own_event_loop_too() -> None:
+async def test_it_hangs_up_on_its_own_event_loop_too() -> None:
     """The program runs on uvloop, whose transports are of another kind than asyncio's."""
-    with program() as url:
+    hook = "http://127.0.0.1:9/hook"
+    with program("--webhook-url", hook, "--webhook-secret", "whsec_x") as url:
         async with httpx.AsyncClient(base_url=url, auth=("sk_test_x", "")) as client:
             await client.post("/_control", json={"timeout_after_commit": {"calls": 1}})
             with pytest.raises(httpx.TransportError):
                 await client.post("/v1/customers")
-            assert (await client.get("/_control")).json()["customers"] == 1
+            state = (await client.get("/_control")).json()
+    assert state["customers"] == 1
+    assert [endpoint["url"] for endpoint in state["webhook_endpoints"]] == [hook]
 
 
 async def test_the_clockwork_collects_by_itself() -> None:

@@ -1,0 +1,76 @@
+"""The demo's data: three organizations, the people in them, and months of their history.
+
+Made through the product's own functions, so it is what the product would have made; the same in
+every run but for random ids.
+"""
+
+from datetime import UTC, datetime
+from enum import Enum, auto
+
+from billing.runtime import Runtime
+from sandbox.clock import set_out
+from sandbox.embedded import SandboxError
+from sandbox.seed.cast import ACTOR
+from sandbox.seed.history import beginning, play
+from sandbox.seed.stage import stage_of
+from sandbox.seed.standing import Standing, mark_begun, mark_done, standing, wipe
+
+PRESENT = datetime(2026, 11, 12, 14, tzinfo=UTC)
+"""When the demo begins: the middle of a month, with something to see and something to come."""
+
+
+class ForeignData(SandboxError):
+    """The database is somebody's: the demo keeps its hands off."""
+
+
+class Seeded(Enum):
+    """What became of a request to seed."""
+
+    FRESH = auto()
+    KEPT = auto()
+    ANEW = auto()
+
+
+async def refuse_foreign(runtime: Runtime) -> None:
+    """Raise `ForeignData` for a database with data not the demo's. To be asked before migrating."""
+    async with runtime.sessions() as session:
+        if await standing(session) is Standing.FOREIGN:
+            raise ForeignData(
+                "The database has data that are not the demo's. Give DATABASE_URL an empty one."
+            )
+
+
+async def seed(runtime: Runtime) -> Seeded:
+    """Fill a migrated database, unless this very seed is there; another version's is replaced.
+
+    Begins at `PRESENT`, or beside the real Stripe, whose clock cannot be moved, now.
+    Raises `ForeignData`.
+    """
+    await refuse_foreign(runtime)
+    async with runtime.sessions() as session:
+        found = await standing(session)
+    if found is Standing.SEEDED:
+        return Seeded.KEPT
+    if found is Standing.STALE:
+        async with runtime.engine.begin() as connection:
+            await wipe(connection)
+        await runtime.nudges.redis.flushdb()
+    await _play(runtime)
+    return Seeded.ANEW if found is Standing.STALE else Seeded.FRESH
+
+
+async def _play(runtime: Runtime) -> None:
+    async with runtime.sessions.begin() as session:
+        if runtime.settings.stripe_api_base is None:
+            present = await runtime.now()
+        else:
+            present = PRESENT
+            await set_out(session, runtime.settings, present)
+        start = beginning(present)
+        await mark_begun(session, ACTOR, start)
+    async with stage_of(runtime, start) as stage:
+        await play(stage, present)
+    async with runtime.sessions.begin() as session:
+        if runtime.settings.stripe_api_base is not None:
+            await set_out(session, runtime.settings, present)
+        await mark_done(session, ACTOR, present)

@@ -1,0 +1,131 @@
+"""Two organizations, a few meters, and what the tables hold afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+import pytest
+from sqlalchemy import select
+
+from billing.accounts import Viewer
+from billing.ids import OrgId
+from billing.models import (
+    Meter,
+    Organization,
+    QuarantinedEvent,
+    Scope,
+    UsageBucket,
+    UsageEvent,
+    UsageIdentity,
+    UsageSeries,
+)
+from billing.rules.aggregation import Aggregation
+from billing.runtime import Runtime, Sessions
+from billing.usage import EventVerdict, NumberText, parse_event, record_usage
+from tests.factories import a_meter, an_organization
+from tests.world import Clock
+
+DEFAULTS: Mapping[str, object] = MappingProxyType(
+    {
+        "specversion": "1.0",
+        "id": "e1",
+        "source": "phoenix/eu-1",
+        "type": "egress_gb",
+        "subject": "acme",
+        "time": "2026-11-10T13:20:00Z",
+        "data": {"value": NumberText("1.5"), "app": "web", "region": "eu"},
+    }
+)
+
+
+def an_event(**changes: object) -> dict[str, object]:
+    """1.5 GB of egress by acme's app web, unless told otherwise; None leaves an attribute out."""
+    return {name: value for name, value in {**DEFAULTS, **changes}.items() if value is not None}
+
+
+def a_key(org_id: OrgId | None = None, *scopes: Scope) -> Viewer:
+    """A key of the platform, or bound to one organization."""
+    return Viewer(
+        actor="key:ssk_test",
+        scopes=frozenset(scopes or {Scope.USAGE_WRITE}),
+        roles=MappingProxyType({}),
+        org_id=org_id,
+        user_id=None,
+        is_ops=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The store under test, and what it leaves in the tables."""
+
+    runtime: Runtime
+    clock: Clock
+    acme: Organization
+    globex: Organization
+
+    async def record(
+        self, *events: object, viewer: Viewer | None = None, now: datetime | None = None
+    ) -> list[EventVerdict]:
+        """One batch of decoded JSON, sent with the platform's key unless told otherwise."""
+        return await record_usage(
+            self.runtime,
+            [parse_event(event) for event in events],
+            viewer=viewer or a_key(),
+            now=now or self.clock.at,
+        )
+
+    async def buckets(self, org: Organization | None = None) -> dict[str, UsageBucket]:
+        """Every bucket, named as `egress_gb app=web 13h`."""
+        statement = (
+            select(UsageBucket, Meter.slug, UsageSeries.dimensions)
+            .join(UsageSeries, UsageSeries.id == UsageBucket.series_id)
+            .join(Meter, Meter.id == UsageSeries.meter_id)
+            .where(UsageBucket.org_id == (org or self.acme).id)
+        )
+        async with self.runtime.sessions() as session:
+            rows = await session.execute(statement)
+            return {
+                " ".join(
+                    [
+                        slug,
+                        *(f"{name}={value}" for name, value in sorted(dimensions.items())),
+                        f"{bucket.hour:%Hh}",
+                    ]
+                ): bucket
+                for bucket, slug, dimensions in rows
+            }
+
+    async def totals(self, org: Organization | None = None) -> dict[str, Decimal]:
+        """What each bucket adds up to."""
+        return {name: bucket.total for name, bucket in (await self.buckets(org)).items()}
+
+    async def events(self) -> list[UsageEvent]:
+        async with self.runtime.sessions() as session:
+            return list(await session.scalars(select(UsageEvent).order_by(UsageEvent.id)))
+
+    async def identities(self) -> list[UsageIdentity]:
+        async with self.runtime.sessions() as session:
+            return list(await session.scalars(select(UsageIdentity)))
+
+    async def quarantine(self) -> list[QuarantinedEvent]:
+        async with self.runtime.sessions() as session:
+            return list(
+                await session.scalars(
+                    select(QuarantinedEvent).order_by(QuarantinedEvent.recorded_at)
+                )
+            )
+
+
+@pytest.fixture
+async def usage(runtime: Runtime, sessions: Sessions, clock: Clock) -> Usage:
+    """Acme and globex; egress_gb sums, request counts, seats takes the highest."""
+    async with sessions.begin() as session:
+        acme = await an_organization(session, key="acme")
+        globex = await an_organization(session, key="globex")
+        await a_meter(session, "egress_gb")
+        await a_meter(session, "request", aggregation=Aggregation.COUNT, dimensions={"app": "app"})
+        await a_meter(session, "seats", aggregation=Aggregation.MAX, dimensions={})
+    return Usage(runtime, clock, acme, globex)
