@@ -12,7 +12,7 @@ from strawberry.types.graphql import OperationType
 
 from api.auth import viewer_of
 from api.context import Context
-from api.errors import MASKED_MESSAGE, ErrorCode, code_of, refusal, shown
+from api.errors import AWAY_MESSAGE, MASKED_MESSAGE, ErrorCode, code_of, refusal, shown
 from api.origins import refuse_cross_site
 from api.problems import BadRequest, headers_of, is_passing, status_of
 from api.requests import LEGACY_TYPE, GraphQLRequest, read_request, response_type
@@ -36,8 +36,7 @@ async def graphql(request: Request) -> Response:
         return _refused(request, error, request_id)
     except Exception as error:
         if is_passing(error):
-            away = Unavailable("The database is not answering; please try again.")
-            return _refused(request, away, request_id)
+            return _refused(request, Unavailable(AWAY_MESSAGE), request_id)
         log.exception("request %s", request_id)
         masked = refusal(ErrorCode.INTERNAL, MASKED_MESSAGE, request_id)
         return _response(request, {"errors": [masked]}, 500, request_id)

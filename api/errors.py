@@ -14,6 +14,7 @@ import strawberry
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import FieldExtension
 
+from api.problems import is_passing
 from billing.errors import (
     BillingError,
     Conflict,
@@ -58,6 +59,7 @@ _CODES: dict[type[BillingError], ErrorCode] = {
 _EXPECTED = (NotFound, Invalid, Conflict)
 """What a mutation answers as data; who may not ask at all, and outages, are errors."""
 
+AWAY_MESSAGE = "The database is not answering; please try again."
 MASKED_MESSAGE = "Something went wrong on our side. Give us the requestId."
 
 
@@ -100,6 +102,8 @@ def _told(error: GraphQLError) -> tuple[ErrorCode, str, str | None]:
     original = error.original_error
     if isinstance(original, BillingError):
         return code_of(original), error.message, original.code
+    if original is not None and is_passing(original):
+        return ErrorCode.UNAVAILABLE, AWAY_MESSAGE, None
     if error.path is not None:  # a resolver failed, and not by refusing
         return ErrorCode.INTERNAL, MASKED_MESSAGE, None
     if isinstance(error, GraphQLSyntaxError):

@@ -37,5 +37,5 @@ def keys_of(type_name: str, size: int, text: str, *, field: str) -> list[UUID]:
     """The ids of this type only. Raises `Invalid` for another type's id."""
     found, keys = parsed_id(text, field=field)
     if found != type_name or len(keys) != size:
-        raise Invalid(f"{text[:60]!r} is not the id of a {type_name}.", field=field)
+        raise Invalid(f"{text[:60]!r} is no {type_name}'s id.", field=field)
     return keys

@@ -9,8 +9,9 @@ from decimal import Decimal
 import msgspec
 from starlette.requests import Request
 
+from api.bodies import read_body
 from api.limits import QUERY_CHARACTERS_MAX
-from api.problems import BadRequest, BodyTooLarge, UnsupportedMediaType
+from api.problems import BadRequest, UnsupportedMediaType
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 """Room for a full batch of usage events; larger ones go to `POST /api/v1/events`."""
@@ -45,19 +46,10 @@ async def read_request(request: Request) -> GraphQLRequest:
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type != LEGACY_TYPE:
         raise UnsupportedMediaType("Send a JSON object as Content-Type: application/json.")
-    return _decoded(await _body(request))
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise BodyTooLarge(
-                f"A request has at most {BODY_BYTES_MAX} bytes; send more usage at once to"
-                " POST /api/v1/events."
-            )
-    return bytes(body)
+    body = await read_body(
+        request, BODY_BYTES_MAX, advice="send more usage at once to POST /api/v1/events"
+    )
+    return _decoded(body)
 
 
 def _decoded(body: bytes) -> GraphQLRequest:

@@ -99,14 +99,19 @@ def time_element(instant: datetime, text: str) -> Markup:
 
 
 def period(span: Period) -> str:
-    """ "1–30 Nov 2026 (UTC)", "15 Nov – 14 Dec 2026 (UTC)": its first and its last day."""
+    """ "1–30 Nov 2026 (UTC)": its days, and whose days they are."""
+    return f"{days(span)} (UTC)"
+
+
+def days(span: Period) -> str:
+    """ "1–30 Nov 2026", "15 Nov – 14 Dec 2026": its first and its last day."""
     last = span.end - timedelta(microseconds=1)
     if (span.start.year, span.start.month) == (last.year, last.month):
-        first = str(span.start.day)
-        days = first if span.start.day == last.day else f"{first}–{last.day}"
-        return f"{days} {last:%b %Y} (UTC)"
+        is_one_day = span.start.day == last.day
+        first = str(last.day) if is_one_day else f"{span.start.day}–{last.day}"
+        return f"{first} {last:%b %Y}"
     first_year = "" if span.start.year == last.year else f" {span.start.year}"
-    return f"{_day(span.start)}{first_year} – {_day(last)} {last.year} (UTC)"
+    return f"{_day(span.start)}{first_year} – {_day(last)} {last.year}"
 
 
 def so_far(span: Period) -> str:

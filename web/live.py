@@ -1,7 +1,7 @@
 """The fan-out behind live pages: one computation for an organization, however many watch it.
 
 Redis tells that an organization's figures moved; a feed computes them again, at most once per
-`PUSH_SECONDS`, and every stream takes the newest when it is ready for it, so a slow reader costs no
+`Pace.push`, and every stream takes the newest when it is ready for it, so a slow reader costs no
 memory. Without Redis, feeds look by themselves: freshness suffers, truth does not.
 """
 
@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -22,20 +23,30 @@ from billing.runtime import LIVE_CHANNEL, Runtime
 
 log = logging.getLogger(__name__)
 
-PUSH_SECONDS = 2
-"""The least time between two computations for one organization: a burst becomes one push."""
-
-LOOK_SECONDS = 10
-"""How long a feed waits for news before it looks by itself."""
-
-_RECONNECT_SECONDS = 2
-_LISTEN_SECONDS = 5
 _COMPUTING_MAX = 4
 """Feeds that compute at once: fewer than the database connections of the process."""
 
 T = TypeVar("T")
 Compute = Callable[[OrgId, T | None], Awaitable[T]]
 """An organization's figures of now; what they were before may spare some of the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often, in seconds.
+
+    `push`: the least between two computations for one organization, so a burst becomes one.
+    `look`: how long a feed waits for news before it looks by itself. `listen`: how long Redis may
+    be silent before it is asked whether it is there. `reconnect`: between two tries to reach it.
+    """
+
+    push: float = 2
+    look: float = 10
+    listen: float = 5
+    reconnect: float = 2
+
+
+_PACE = Pace()
 
 
 class Feed(Generic[T]):
@@ -73,9 +84,9 @@ class Feed(Generic[T]):
                 log.exception("live figures not computed; trying again")
             else:
                 await self._publish(newest)
-            await asyncio.sleep(PUSH_SECONDS)
+            await asyncio.sleep(self._pace.push)
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS - PUSH_SECONDS):
+                async with asyncio.timeout(self._pace.look - self._pace.push):
                     await self._moved.wait()
 
     async def _publish(self, newest: T) -> None:
@@ -87,9 +98,10 @@ class Feed(Generic[T]):
 class Live(Generic[T]):
     """All feeds of this process, and the ear at Redis. Use inside `running()`."""
 
-    def __init__(self, runtime: Runtime, compute: Compute[T]) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, compute: Compute[T], pace: Pace = _PACE) -> None:
+        self._redis = runtime.nudges.redis
         self._compute = compute
+        self._pace = pace
         self._gate = asyncio.Semaphore(_COMPUTING_MAX)
         self._feeds: dict[OrgId, tuple[Feed[T], asyncio.Task[None]]] = {}
 
@@ -122,7 +134,7 @@ class Live(Generic[T]):
 
     def _join(self, org_id: OrgId) -> Feed[T]:
         if org_id not in self._feeds:
-            feed = Feed(partial(self._compute, org_id), self._gate)
+            feed = Feed(partial(self._compute, org_id), self._gate, self._pace)
             self._feeds[org_id] = feed, asyncio.create_task(feed.run())
         feed, _ = self._feeds[org_id]
         feed.watchers += 1
@@ -140,7 +152,7 @@ class Live(Generic[T]):
         is_heard = True
         while True:
             try:
-                async with self._runtime.nudges.redis.pubsub() as channel:
+                async with self._redis.pubsub() as channel:
                     await channel.subscribe(LIVE_CHANNEL)
                     is_heard = True
                     for feed, _ in self._feeds.values():
@@ -150,13 +162,13 @@ class Live(Generic[T]):
                 if is_heard:
                     log.warning("live nudges not heard, feeds look by themselves: %s", error)
                 is_heard = False
-            await asyncio.sleep(_RECONNECT_SECONDS)
+            await asyncio.sleep(self._pace.reconnect)
 
     async def _hear(self, channel: PubSub) -> None:
         was_asked = False
         while True:
             message = await channel.get_message(
-                ignore_subscribe_messages=True, timeout=_LISTEN_SECONDS
+                ignore_subscribe_messages=True, timeout=self._pace.listen
             )
             if message is not None:
                 was_asked = False

@@ -50,6 +50,7 @@ def _environment() -> Environment:
         "age": formats.age,
         "clock": formats.clock,
         "day": formats.day,
+        "days": formats.days,
         "moment": formats.moment,
         "money": formats.money_data,
         "period": formats.period,

@@ -29,6 +29,7 @@ from sandbox.stripe.connection import Doorway
 from sandbox.stripe.control import obey, report
 from sandbox.stripe.errors import unrecognized_url
 from sandbox.stripe.exchange import exchange
+from sandbox.stripe.memory import Memory
 from sandbox.stripe.operations import Operation
 from sandbox.stripe.pages import hosted_invoice, overview
 from sandbox.stripe.webhooks import TIMEOUT_S, deliver_due
@@ -47,15 +48,20 @@ class FakeStripe:
 
     `world` may be looked into and set at any time. `now` is the only clock it knows. Its own deeds
     (finalizing, collecting, webhooks) happen in `run_due`: call it, or give `tick_s` to have that
-    done every so many seconds while served.
+    done every so many seconds while served. With a `memory`, each tick and the end are kept there.
     """
 
     def __init__(
-        self, world: World | None = None, now: Now = wall_clock, tick_s: float | None = None
+        self,
+        world: World | None = None,
+        now: Now = wall_clock,
+        tick_s: float | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.world = world or World()
         self.now = now
         self._tick_s = tick_s
+        self._memory = memory
         self._app = Doorway(
             Starlette(
                 routes=self._routes(),
@@ -137,15 +143,21 @@ class FakeStripe:
             clockwork.cancel()
             with suppress(asyncio.CancelledError):
                 await clockwork
+            await self._remember()
 
     async def _tick(self) -> None:
         """Outlives a clock that cannot be read for a while, as when the demo restarts Postgres."""
         while self._tick_s is not None:
             try:
                 await self.run_due(await self.now())
+                await self._remember()
             except Exception:
                 logger.exception("The fake Stripe could not do what was due.")
             await asyncio.sleep(self._tick_s)
+
+    async def _remember(self) -> None:
+        if self._memory is not None:
+            await self._memory.keep(self.world)
 
 
 def unix(instant: datetime) -> int:

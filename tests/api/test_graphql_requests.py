@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -96,7 +97,7 @@ CREATE = """mutation($amount: Decimal!) { createOneOffItem(input: {
         ('"1e400"', "digits before the point"),
         ('"0.0000000000001"', "digits before the point"),
         ('"1234567890123456"', "digits before the point"),
-        ("null", "must not be null"),
+        ("null", "not to be None"),
     ],
 )
 async def test_a_number_that_is_no_decimal(
@@ -235,16 +236,31 @@ async def test_our_bug_is_masked_and_found_again_by_its_id(
     assert "KeyError" in caplog.text
 
 
-async def test_a_database_that_is_away_is_worth_trying_again(
-    runtime: Runtime, sessions: Sessions
-) -> None:
+@pytest.fixture
+async def away(runtime: Runtime) -> AsyncIterator[Runtime]:
+    """The same world, but its database is gone."""
     engine = create_async_engine("postgresql+asyncpg://nobody@127.0.0.1:9/nothing")
-    away = replace(runtime, engine=engine, sessions=async_sessionmaker(engine))
+    yield replace(runtime, engine=engine, sessions=async_sessionmaker(engine))
+    await engine.dispose()
+
+
+async def test_a_database_that_is_away_is_worth_trying_again(
+    away: Runtime, sessions: Sessions
+) -> None:
     async with application(away) as http:
-        graph = Graph(http, await a_key(sessions, "admin"))
-        response = await graph.post("{ meters { slug } }")
+        response = await Graph(http, await a_key(sessions, "admin")).post("{ meters { slug } }")
 
     assert response.status_code == 503
     assert response.json()["errors"][0]["extensions"]["retryable"] is True
     assert response.headers["retry-after"]
-    await engine.dispose()
+
+
+async def test_a_database_lost_on_the_way_is_worth_trying_again(
+    away: Runtime, staff: Graph
+) -> None:
+    await staff.ask("{ meters { slug } }")  # the key is known from now on
+    async with application(away) as http:
+        error = await Graph(http, staff.token).refusal("{ meters { slug } }")
+
+    assert (error["extensions"]["code"], error["path"]) == ("UNAVAILABLE", ["meters"])
+    assert error["extensions"]["retryable"] is True

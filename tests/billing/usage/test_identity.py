@@ -12,8 +12,10 @@ from sqlalchemy import select
 from billing.models import Meter, Verdict
 from billing.rules.aggregation import Aggregation
 from billing.runtime import Runtime
-from billing.usage import EventVerdict, NumberText
-from tests.billing.usage.conftest import Usage, an_event
+from billing.usage import EventVerdict, NumberText, parse_event
+from billing.usage.intake import Submission
+from billing.usage.recording import record
+from tests.billing.usage.conftest import Usage, a_key, an_event
 from tests.factories import a_meter
 
 ACCEPTED, DUPLICATE, CONFLICT, REJECTED = Verdict
@@ -126,12 +128,21 @@ async def test_a_meter_added_later_makes_no_conflict_of_a_resend(usage: Usage) -
     assert kinds(await usage.record(with_both, with_less)) == [ACCEPTED, CONFLICT]
 
 
-async def recorded_at_once(usage: Usage, batches: list[list[object]]) -> list[list[Verdict]]:
-    """Each batch from a connection of its own, all at the same time."""
+async def recorded_at_once(
+    usage: Usage, batches: Sequence[Sequence[object]]
+) -> list[list[Verdict]]:
+    """Each batch from a connection of its own, all at the same time.
+
+    Without the second try that a request has, so that a deadlock fails the test.
+    """
     answers: list[list[Verdict]] = [[] for _ in batches]
 
     async def send(number: int) -> None:
-        answers[number] = kinds(await usage.record(*batches[number]))
+        now = usage.clock.at
+        submissions = [Submission(parse_event(raw), now, None) for raw in batches[number]]
+        async with usage.runtime.sessions.begin() as session:
+            settled = await record(session, a_key(), submissions, now)
+        answers[number] = kinds([one.verdict for one in settled])
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
@@ -146,11 +157,11 @@ async def test_the_same_events_sent_at_once_in_any_order_count_once(usage: Usage
         an_event(id=f"e{number}", data={"value": "1", "app": f"app-{number % 7}"})
         for number in range(60)
     ]
-    batches: list[list[object]] = [list(shuffle(events, 45)) for _ in range(8)]
+    batches = [shuffle(events, 45) for _ in range(8)]
 
     answers = await recorded_at_once(usage, batches)
 
-    sent = {event["id"] for batch in batches for event in batch if isinstance(event, dict)}
+    sent = {event["id"] for batch in batches for event in batch}
     verdicts = [verdict for answer in answers for verdict in answer]
     assert verdicts.count(ACCEPTED) == len(sent) == len(await usage.events())
     assert verdicts.count(DUPLICATE) == 8 * 45 - len(sent)
@@ -162,25 +173,30 @@ async def test_of_two_bodies_sent_at_once_one_is_counted_and_the_other_refused(
 ) -> None:
     bodies = [[an_event(data={"value": str(value)})] for value in range(1, 7)]
 
-    answers = [answer for [answer] in await recorded_at_once(usage, [*bodies])]
+    answers = [answer for [answer] in await recorded_at_once(usage, bodies)]
 
     assert sorted(answers) == [ACCEPTED, *[CONFLICT] * 5]
     assert len(await usage.events()) == 1
 
 
-async def test_new_series_are_created_once_by_requests_at_once(usage: Usage) -> None:
-    batches: list[list[object]] = [
-        [
+async def test_series_and_buckets_take_what_comes_at_once_in_opposite_orders(
+    usage: Usage,
+) -> None:
+    def batch(sender: str, *, is_reversed: bool) -> list[dict[str, object]]:
+        apps = sorted(range(400), reverse=is_reversed)
+        return [
             an_event(id=f"{sender}-{app}", data={"value": "1", "app": f"app-{app}"})
-            for app in sorted(range(20), key=lambda app: (app * 7 + sender) % 20)
+            for app in apps
         ]
-        for sender in range(6)
-    ]
 
-    await recorded_at_once(usage, batches)
+    for _round in ("new series", "old series"):
+        await recorded_at_once(
+            usage,
+            [batch(f"{_round} {n}", is_reversed=n % 2 == 0) for n in range(4)],
+        )
 
-    assert set((await usage.totals()).values()) == {Decimal(6)}
-    assert len(await usage.totals()) == 20
+    totals = await usage.totals()
+    assert (len(totals), set(totals.values())) == (400, {Decimal(8)})
 
 
 async def test_a_failing_request_leaves_nothing_half_written(

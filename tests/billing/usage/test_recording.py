@@ -37,8 +37,8 @@ async def test_a_bucket_holds_what_every_aggregation_needs(usage: Usage) -> None
     await usage.record(an_event(id="c", time="2026-11-10T13:10:00Z", data={"value": "7"}))
 
     bucket = (await usage.buckets())["egress_gb 13h"]
-    assert (bucket.event_count, bucket.total, bucket.highest) == (3, 12, 7)
-    assert (bucket.last_value, bucket.last_external_id) == (3, "b")
+    assert (bucket.event_count, bucket.total, bucket.highest) == (3, Decimal(12), Decimal(7))
+    assert (bucket.last_value, bucket.last_external_id) == (Decimal(3), "b")
     assert bucket.last_at == datetime(2026, 11, 10, 13, 40, tzinfo=UTC)
 
 
@@ -85,10 +85,10 @@ async def test_several_meters_feed_on_one_type_each_by_what_it_needs(usage: Usag
 
     counted = {name: (b.event_count, b.total) for name, b in (await usage.buckets()).items()}
     assert counted == {
-        "cpu app=web 13h": (1, 9),
-        "peak_memory app=web 13h": (1, 4),
-        "runs app=web 13h": (2, 2),
-        "runs 13h": (1, 1),
+        "cpu app=web 13h": (1, Decimal(9)),
+        "peak_memory app=web 13h": (1, Decimal(4)),
+        "runs app=web 13h": (2, Decimal(2)),
+        "runs 13h": (1, Decimal(1)),
     }
 
 

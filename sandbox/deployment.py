@@ -1,0 +1,119 @@
+"""The processes of a whole sandbox, what each is told, and when all of them are up."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from sandbox.embedded import SandboxError, free_port
+from sandbox.services import Services
+from sandbox.supervisor import Child
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 20
+START_SECONDS_MAX = 60.0
+_LOOK_SECONDS = 0.1
+_STREAMS_MAY_END_SECONDS = "3"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What all processes are told, by environment variable, and whether Stripe is our fake."""
+
+    environ: Mapping[str, str]
+    has_fake_stripe: bool
+
+    @property
+    def base_url(self) -> str:
+        """Where the pages are."""
+        return self.environ["BASE_URL"]
+
+    @property
+    def stripe_url(self) -> str:
+        """Where the fake Stripe answers."""
+        assert self.has_fake_stripe, "Stripe is real"
+        return self.environ["STRIPE_API_BASE"]
+
+    def children(self, simulator_key: str | None = None) -> list[Child]:
+        """The programs to run; a simulator among them when there is a key for it."""
+        python = sys.executable
+        port = str(urlsplit(self.base_url).port)
+        children = [
+            Child("web", [python, "-m", "uvicorn", *_web_options(port)], self.environ),
+            Child("worker", [python, "-m", "jobs.worker"], self.environ),
+        ]
+        if self.has_fake_stripe:
+            stripe = Child("stripe", [python, "-m", "sandbox.stripe.shared"], self.environ)
+            children.insert(0, stripe)
+        if simulator_key:
+            told = {**self.environ, "SIMULATOR_API_KEY": simulator_key}
+            children.append(Child("simulator", [python, "-m", "sandbox.simulator"], told))
+        return children
+
+
+def deploy(
+    found: Services, given: Mapping[str, str], *, secret_key: str, webhook_secret: str, port: int
+) -> Deployment:
+    """A sandbox on these services. A STRIPE_API_KEY that is given means the real Stripe."""
+    is_real = bool(given.get("STRIPE_API_KEY"))
+    if is_real:
+        wanted = ("STRIPE_API_KEY", "STRIPE_API_BASE", "STRIPE_WEBHOOK_SECRETS")
+        stripe = {name: given[name] for name in wanted if given.get(name)}
+    else:
+        stripe = {
+            "STRIPE_API_KEY": "sk_test_of_the_sandbox",
+            "STRIPE_API_BASE": f"http://{HOST}:{free_port()}",
+            "STRIPE_WEBHOOK_SECRETS": webhook_secret,
+        }
+    environ = {
+        "ENVIRONMENT": "sandbox",
+        "DATABASE_URL": found.database_url,
+        "REDIS_URL": found.redis_url,
+        "SECRET_KEY": secret_key,
+        "BASE_URL": f"http://{HOST}:{port}",
+        "LOG_LEVEL": given.get("LOG_LEVEL") or "WARNING",
+        **stripe,
+    }
+    return Deployment(environ, has_fake_stripe=not is_real)
+
+
+def port_from(preferred: int) -> int:
+    """`preferred` if it is free, else the next one that is."""
+    for port in range(preferred, preferred + PORTS_TRIED):
+        if free_port(port) == port:
+            return port
+    raise SandboxError(f"The ports {preferred} to {preferred + PORTS_TRIED - 1} are all taken.")
+
+
+async def until_ready(deployment: Deployment) -> None:
+    """Return once the web serves, and the fake Stripe with it. Raises `SandboxError`."""
+    wanted = [f"{deployment.base_url}/readyz"]
+    if deployment.has_fake_stripe:
+        wanted.append(f"{deployment.stripe_url}/_control")
+    try:
+        async with asyncio.timeout(START_SECONDS_MAX), httpx.AsyncClient(trust_env=False) as client:
+            for url in wanted:
+                while not await _answers(client, url):
+                    await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        raise SandboxError(
+            f"Nothing answers on {deployment.base_url}. See above for why."
+        ) from None
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _web_options(port: str) -> list[str]:
+    return [
+        *("sandbox.web:app_factory", "--factory", "--host", HOST, "--port", port),
+        *("--log-level", "warning"),
+        *("--timeout-graceful-shutdown", _STREAMS_MAY_END_SECONDS),
+    ]
