@@ -7,10 +7,15 @@ import click
 from commands.console import sentences
 
 VERBS = {
+    "demo": "commands.sandbox:demo",
+    "story": "commands.sandbox:story",
     "catalog": "commands.catalog:catalog",
+    "close": "commands.close:close",
     "keys": "commands.keys:keys",
     "migrate": "commands.migrate:migrate",
     "orgs": "commands.orgs:orgs",
+    "seed": "commands.sandbox:seed",
+    "sync": "commands.sync:sync",
     "users": "commands.users:users",
 }
 """Verb to `module:attribute`, so that `stripe-sync migrate` does not wait for the others."""

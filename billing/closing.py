@@ -1,20 +1,25 @@
 """Closing: an ended period becomes one invoice, once, by the same function as its estimate."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from billing.audit import record_act
 from billing.charges import charges_for
-from billing.errors import Conflict
+from billing.errors import BillingError, Conflict
 from billing.ids import InvoiceId, new_id
 from billing.invoices import issue
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, OneOffItem, Organization
 from billing.rules.periods import ended_periods, period_after
+from billing.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 GRACE = timedelta(hours=24)
 """How long an ended period waits for usage that is late."""
@@ -38,6 +43,42 @@ class EarlierPeriodOpen(Conflict):
     """An earlier period has to be closed first: amounts carry from one to the next."""
 
     code = "EARLIER_PERIOD_OPEN"
+
+
+async def close_due(runtime: Runtime) -> int:
+    """Begin closing what has ended, issue what has waited long enough; answers how many issued.
+
+    One organization that fails is logged and left for the next sweep; it stops nobody else's.
+    """
+    while await _begin_chunk(runtime):
+        pass
+    issued = 0
+    while chunk := await _issue_chunk(runtime):
+        issued += chunk
+    return issued
+
+
+async def _begin_chunk(runtime: Runtime) -> int:
+    now = await runtime.now()
+    async with runtime.sessions.begin() as session:
+        return await begin_closing(session, now)
+
+
+async def _issue_chunk(runtime: Runtime) -> int:
+    now = await runtime.now()
+    async with runtime.sessions() as session:
+        due = await due_invoice_ids(session, now)
+    return sum([await _issue_apart(runtime, invoice_id) for invoice_id in due])
+
+
+async def _issue_apart(runtime: Runtime, invoice_id: InvoiceId) -> bool:
+    now = await runtime.now()
+    try:
+        async with runtime.sessions.begin() as session:
+            return await close_invoice(session, invoice_id, now)
+    except (SQLAlchemyError, BillingError, AssertionError):
+        log.exception("invoice %s could not be issued; the next sweep tries again", invoice_id)
+        return False
 
 
 async def begin_closing(session: AsyncSession, now: datetime) -> int:

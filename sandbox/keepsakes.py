@@ -3,34 +3,34 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
-from pathlib import Path
 
 from sandbox.toolchain import STATE
 
 _FILE = STATE / "demo.json"
 
 
-def kept(name: str, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
-    """The secret of this name, made when there is none yet."""
-    known = _read(_FILE)
-    if name not in known:
-        keep(name, make())
-    return _read(_FILE)[name]
+def secret(name: str) -> str:
+    """The random secret of this name, made the first time it is asked for."""
+    known = find(name)
+    if known is None:
+        known = secrets.token_urlsafe(32)
+        keep(name, known)
+    return known
+
+
+def find(name: str) -> str | None:
+    """What is kept under this name, if anything is."""
+    return _all().get(name)
 
 
 def keep(name: str, value: str) -> None:
-    """Let the secret of this name be `value` from now on."""
+    """Keep `value` under this name from now on."""
+    known = json.dumps(_all() | {name: value}, indent=2)
     STATE.mkdir(exist_ok=True)
-    descriptor = os.open(_FILE, os.O_WRONLY | os.O_CREAT, 0o600)
-    known = _read(_FILE) | {name: value}
-    with os.fdopen(descriptor, "w") as file:
-        file.truncate()
-        json.dump(known, file, indent=2)
+    with os.fdopen(os.open(_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(known)
 
 
-def _read(file: Path) -> dict[str, str]:
-    if not file.exists():
-        return {}
-    known: dict[str, str] = json.loads(file.read_text() or "{}")
-    return known
+def _all() -> dict[str, str]:
+    kept: dict[str, str] = json.loads(_FILE.read_text()) if _FILE.exists() else {}
+    return kept

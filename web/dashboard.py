@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
@@ -79,19 +80,19 @@ async def _figures(request: Request) -> Figures:
 async def _messages(
     live: Live[Snapshot], org_id: OrgId, group: str
 ) -> AsyncIterator[ServerSentEvent]:
-    seconds = STREAM_SECONDS_MAX + secrets.randbelow(_STREAM_SPREAD_SECONDS)
+    age_max = STREAM_SECONDS_MAX + secrets.randbelow(_STREAM_SPREAD_SECONDS)
+    ends_at = asyncio.get_running_loop().time() + age_max
     shown: View | None = None
-    with STREAMS.track_inprogress():
-        try:
-            async with asyncio.timeout(seconds):
-                async for snapshot in live.figures(org_id):
-                    view = snapshot.view(group)
-                    if news := view.changes_since(shown):
-                        PUSHES.inc()
-                        yield ServerSentEvent(news)
-                    shown = view
-        except TimeoutError:
-            return
+    with STREAMS.track_inprogress(), suppress(TimeoutError):
+        async with aclosing(live.figures(org_id)) as figures:
+            while True:
+                async with asyncio.timeout_at(ends_at):
+                    snapshot = await anext(figures)
+                view = snapshot.view(group)
+                if news := view.changes_since(shown):
+                    PUSHES.inc()
+                    yield ServerSentEvent(news)
+                shown = view
 
 
 routes = [

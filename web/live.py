@@ -7,7 +7,7 @@ memory. Without Redis, feeds look by themselves: freshness suffers, truth does n
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -53,10 +53,11 @@ class Feed(Generic[T]):
     """One watched organization: computes when told or when it has waited, and keeps the newest."""
 
     def __init__(
-        self, compute: Callable[[T | None], Awaitable[T]], gate: asyncio.Semaphore
+        self, compute: Callable[[T | None], Awaitable[T]], gate: asyncio.Semaphore, pace: Pace
     ) -> None:
         self._compute = compute
         self._gate = gate
+        self._pace = pace
         self._moved = asyncio.Event()
         self._changed = asyncio.Condition()
         self.newest: T | None = None
@@ -117,7 +118,7 @@ class Live(Generic[T]):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def figures(self, org_id: OrgId) -> AsyncIterator[T]:
+    async def figures(self, org_id: OrgId) -> AsyncGenerator[T]:
         """The figures computed from now on, each when it is new, while somebody iterates.
 
         Not the newest there are: a page may have been drawn after those, and would go back.

@@ -7,13 +7,14 @@ from typing import Self
 import strawberry
 
 from api.accounts import organization_row
-from api.context import Info
+from api.context import Context, Info
 from api.errors import Payload, RefusalsAsData
 from api.invoices import Invoice
 from api.money import Money
 from api.nodes import global_id
 from api.scalars import CurrencyCode
 from billing import closing, models, one_offs, subscribing
+from billing.ids import OrgId
 from billing.invoices import get_invoice
 from billing.models import Scope
 from billing.rules import money
@@ -163,7 +164,7 @@ class ChargeMutations:
                 actor=context.viewer.actor,
                 now=context.now,
             )
-        await context.runtime.nudges.moved([org.id])
+        await _invoiced(context, org.id)
         return StartSubscriptionPayload(
             subscription=Subscription(
                 id=global_id("Subscription", org.id, row.id),
@@ -191,8 +192,14 @@ class ChargeMutations:
             closed = await closing.close_period_now(
                 session, org, input.period_end, actor=context.viewer.actor, now=context.now
             )
-        await context.runtime.nudges.moved([org.id])
+        await _invoiced(context, org.id)
         async with context.reading() as session:
             return ClosePeriodPayload(
                 invoice=Invoice.of(await get_invoice(session, org.id, closed.id))
             )
+
+
+async def _invoiced(context: Context, org_id: OrgId) -> None:
+    """What was issued need not wait for the next sweep to be sent, nor pages to be told."""
+    await context.runtime.nudges.enqueue("push_invoices")
+    await context.runtime.nudges.moved([org_id])

@@ -4,6 +4,6 @@
 what goes over.
 """
 
-from billing.invoice_sync.queue import push_due, push_invoice
+from billing.invoice_sync.queue import push_due, push_invoice, retry_push
 
-__all__ = ["push_due", "push_invoice"]
+__all__ = ["push_due", "push_invoice", "retry_push"]

@@ -160,6 +160,7 @@ async def _committed(work: Push) -> Push:
                 stripe_invoice_id=work.stripe_id,
                 key_attempt=work.key_attempt,
                 keyed_at=work.keyed_at,
+                is_in_doubt=work.is_in_doubt,
             )
         )
     return work

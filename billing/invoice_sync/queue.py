@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from billing.errors import BillingError, Unavailable
+from billing.audit import record_act
+from billing.errors import BillingError, Conflict, NotFound, Unavailable
 from billing.ids import InvoiceId, StripeCustomerId
 from billing.invoice_sync.payload import payload_sha256, push_payload
 from billing.invoice_sync.push import KEY_AGE_MAX, Mismatch, Push, push
@@ -87,7 +88,7 @@ async def _start(runtime: Runtime, invoice_id: InvoiceId, now: datetime) -> Push
         payload = push_payload(invoice, sync.revision)
         digest = payload_sha256(payload)
         assert sync.payload_sha256 in {None, digest}, "an issued invoice changed"
-        is_in_doubt = _is_in_doubt(sync, now)
+        is_in_doubt = _is_in_doubt(sync, payload.issued_at, now)
         sync.payload_sha256 = digest
         sync.keyed_at = sync.keyed_at or now
     return Push(
@@ -103,12 +104,12 @@ async def _start(runtime: Runtime, invoice_id: InvoiceId, now: datetime) -> Push
     )
 
 
-def _is_in_doubt(sync: InvoiceSync, now: datetime) -> bool:
-    """Keys may be forgotten; and a saved 500 would be replayed under its key for ever."""
-    if sync.keyed_at is None:
-        return False
-    answers_lost = sync.error_code == "STRIPE_DOWN" and sync.attempts >= _LOST_ANSWERS_MAX
-    return answers_lost or now - sync.keyed_at > KEY_AGE_MAX
+def _is_in_doubt(sync: InvoiceSync, issued_at: datetime, now: datetime) -> bool:
+    """Stripe may have forgotten the keys, or may replay a saved refusal under them for ever.
+
+    An invoice that is old and yet never pushed may come from a restored backup: look, too.
+    """
+    return sync.is_in_doubt or now - (sync.keyed_at or issued_at) > KEY_AGE_MAX
 
 
 async def _loaded(
@@ -155,6 +156,7 @@ async def _postpone(
         sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
         pause = error.retry_after if error.is_rate_limit else backoff(sync.attempts)
         sync.attempts += 0 if error.is_rate_limit else 1
+        sync.is_in_doubt |= error.code == "STRIPE_DOWN" and sync.attempts >= _LOST_ANSWERS_MAX
         sync.next_attempt_at = now + jittered(pause)
         sync.error_code, sync.error_message = error.code, str(error)
 
@@ -166,7 +168,33 @@ async def _stop(runtime: Runtime, invoice_id: InvoiceId, error: BillingError) ->
     async with runtime.sessions.begin() as session:
         sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
         sync.state = state
+        sync.is_in_doubt = True
         sync.error_code, sync.error_message = error.code, str(error)
+
+
+async def retry_push(session: AsyncSession, number: str, *, actor: str, now: datetime) -> None:
+    """Queue an invoice again that was HELD or FAILED, its cause being mended.
+
+    Raises `NotFound`, or `Conflict` when it was not stopped.
+    """
+    invoice = await session.scalar(select(Invoice).where(Invoice.number == number))
+    if invoice is None:
+        raise NotFound(f"There is no invoice {number!r}.", code="INVOICE_NOT_FOUND")
+    sync = await session.get_one(InvoiceSync, invoice.id, with_for_update=True)
+    if sync.state not in {SyncState.HELD, SyncState.FAILED}:
+        raise Conflict(f"{number} is {sync.state}: only a stopped one is tried again.")
+    await record_act(
+        session,
+        actor=actor,
+        action="push.retried",
+        subject=number,
+        org_id=invoice.org_id,
+        details={"was": sync.state, "error_code": sync.error_code},
+        now=now,
+    )
+    sync.state = SyncState.PENDING
+    sync.next_attempt_at = now
+    sync.error_code = sync.error_message = None
 
 
 def backoff(attempts: int) -> timedelta:

@@ -185,8 +185,9 @@ class InvoiceSync(Base):
     """How far one invoice is in Stripe, and what Stripe said of it. Never part of the invoice.
 
     `step` is committed before the next call. `key_attempt` numbers idempotency keys: Stripe may
-    forget one after 24 hours, so `keyed_at` says when the current ones were first used. A fetch
-    takes a ticket first, and is written only when none with a later ticket has been.
+    forget one after 24 hours, so `keyed_at` says when the current ones were first used; in doubt,
+    a push looks before it creates. A fetch takes a ticket first, and is written only when none with
+    a later ticket has been.
     """
 
     __tablename__ = "invoice_syncs"
@@ -205,6 +206,7 @@ class InvoiceSync(Base):
     stripe_invoice_id: Mapped[StripeInvoiceId | None] = mapped_column(unique=True)
     key_attempt: Mapped[int] = mapped_column(default=0)
     keyed_at: Mapped[datetime | None]
+    is_in_doubt: Mapped[bool] = mapped_column(default=False)
     payload_sha256: Mapped[bytes | None]
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]

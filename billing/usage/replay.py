@@ -88,10 +88,11 @@ class _Run:
     async def chunk(self, runtime: Runtime, after: tuple[datetime, UUID] | None) -> _Chunk:
         async with runtime.sessions.begin() as session:
             rows = await self._rows(session, after)
+            last = (rows[-1].recorded_at, rows[-1].id) if rows else None
             settled = await self._settle(session, rows)
             if self.dry_run:
                 await session.rollback()
-        return _Chunk(settled, (rows[-1].recorded_at, rows[-1].id) if rows else None)
+        return _Chunk(settled, last)
 
     async def _rows(
         self, session: AsyncSession, after: tuple[datetime, UUID] | None

@@ -484,6 +484,7 @@ def upgrade() -> None:
         sa.Column("stripe_invoice_id", sa.Text(), nullable=True),
         sa.Column("key_attempt", sa.BigInteger(), nullable=False),
         sa.Column("keyed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_in_doubt", sa.Boolean(), nullable=False),
         sa.Column("payload_sha256", sa.LargeBinary(), nullable=True),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),

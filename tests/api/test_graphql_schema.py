@@ -11,9 +11,12 @@ from graphql import (
     GraphQLInputField,
     GraphQLNamedType,
     get_named_type,
+    parse,
+    validate,
 )
 
 from api import export_schema
+from api.limits import Limits
 from api.schema import schema
 
 BUILT_IN = {"String", "Int", "Boolean", "ID"}
@@ -76,3 +79,16 @@ def test_a_stale_schema_is_told(tmp_path: Path) -> None:
     assert export_schema.main(["--check"], committed) == 1
     assert export_schema.main([], committed) == 0
     assert export_schema.main(["--check"], committed) == 0
+
+
+def test_the_guides_operations_fit_the_schema() -> None:
+    guide = (export_schema.SCHEMA_FILE.parent / "graphql.md").read_text()
+    operations = re.findall(r"```graphql\n(.*?)```", guide, re.DOTALL)
+
+    assert len(operations) == 4
+    assert [validate(schema._schema, parse(operation)) for operation in operations] == [[]] * 4
+
+
+def test_limits_do_not_defeat_the_validation_cache() -> None:
+    """It is keyed by the rules: a new rule class for each request would never be found in it."""
+    assert Limits().validation_rules == Limits().validation_rules

@@ -6,8 +6,9 @@ from typing import cast
 import pytest
 from sqlalchemy import update
 
+from billing.errors import Conflict
 from billing.ids import InvoiceId
-from billing.invoice_sync import push_due
+from billing.invoice_sync import push_due, retry_push
 from billing.invoice_sync.push import LINES_PER_CALL_MAX
 from billing.invoices import issue, sync_health
 from billing.models import (
@@ -151,6 +152,26 @@ async def test_a_key_that_stripe_has_forgotten_does_not_bill_twice(
     assert_exactly_once(fake, invoice_id, 3494, 2)
 
 
+async def test_a_restored_backup_does_not_bill_twice(
+    connected: Runtime, fake: FakeStripe, clock: Clock
+) -> None:
+    invoice_id = await an_issued_invoice(connected)
+    async with connected.sessions() as session:
+        backup = await session.get_one(InvoiceSync, invoice_id)
+    await push_due(connected)
+    clock.advance(timedelta(hours=25))
+    async with connected.sessions.begin() as session:
+        await session.execute(
+            update(InvoiceSync).values(
+                state=backup.state, step=backup.step, keyed_at=None, stripe_invoice_id=None
+            )
+        )
+    sync = await until_pushed(connected, clock, invoice_id)
+
+    assert sync.state is SyncState.PUSHED
+    assert_exactly_once(fake, invoice_id, 3494, 2)
+
+
 class Crash(Exception):
     """The worker died here."""
 
@@ -239,6 +260,25 @@ async def test_what_stripe_refuses_is_shown_and_not_tried_again(
     assert (sync.state, sync.error_code) == (SyncState.FAILED, "STRIPE_REFUSED")
     assert "cus_of_nobody" in str(sync.error_message)
     assert await push_due(connected) == 0
+
+
+async def test_a_stopped_invoice_is_tried_again_when_staff_say_so(
+    connected: Runtime, fake: FakeStripe
+) -> None:
+    invoice_id = await an_issued_invoice(connected)
+    async with connected.sessions.begin() as session:
+        await session.execute(update(Organization).values(stripe_customer_id="cus_of_nobody"))
+        invoice = await session.get_one(Invoice, invoice_id)
+    await push_due(connected)
+    async with connected.sessions.begin() as session:
+        await session.execute(update(Organization).values(stripe_customer_id=None))
+        await retry_push(session, str(invoice.number), actor="cli", now=NOVEMBER_10)
+    await push_due(connected)
+
+    assert_exactly_once(fake, invoice_id, 3494, 2)
+    async with connected.sessions.begin() as session:
+        with pytest.raises(Conflict, match="is PUSHED"):
+            await retry_push(session, str(invoice.number), actor="cli", now=NOVEMBER_10)
 
 
 async def test_an_outage_costs_nothing_but_time(

@@ -185,8 +185,7 @@ async def test_series_and_buckets_take_what_comes_at_once_in_opposite_orders(
     def batch(sender: str, *, is_reversed: bool) -> list[dict[str, object]]:
         apps = sorted(range(400), reverse=is_reversed)
         return [
-            an_event(id=f"{sender}-{app}", data={"value": "1", "app": f"app-{app}"})
-            for app in apps
+            an_event(id=f"{sender}-{app}", data={"value": "1", "app": f"app-{app}"}) for app in apps
         ]
 
     for _round in ("new series", "old series"):

@@ -1,0 +1,37 @@
+"""`stripe-sync` as an operator runs it, on the test's own database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cli import main
+
+StripeSync = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def environ(engine: AsyncEngine) -> dict[str, str]:
+    """All that the commands under test need set; nobody listens at the Redis."""
+    return {
+        "ENVIRONMENT": "test",
+        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "REDIS_URL": "redis://127.0.0.1:9",
+        "STRIPE_API_KEY": "sk_test_local",
+        "SECRET_KEY": "a-secret-for-tests-that-is-long-enough",
+    }
+
+
+@pytest.fixture
+def stripe_sync(environ: dict[str, str]) -> StripeSync:
+    """Run one command line with `environ` as it is then."""
+    names = tuple(environ)
+
+    async def run(*arguments: str, stdin: str | None = None) -> Result:
+        runner = CliRunner(env={name: environ.get(name) for name in names})
+        # In a thread: the command runs an event loop of its own.
+        return await asyncio.to_thread(runner.invoke, main, arguments, input=stdin)
+
+    return run

@@ -1,0 +1,148 @@
+import csv
+import io
+
+import httpx
+import pytest
+
+from billing.runtime import Runtime, Sessions
+from tests.factories import a_meter, counted
+from tests.web.site import Acme, text_of, use
+from tests.world import NOVEMBER_10
+from web.costs import GROUPS, ROWS_SHOWN_MAX
+
+HOSTILE = '<script>alert("app")</script>'
+
+
+async def test_the_page_says_what_is_owed_and_why(dana: httpx.AsyncClient, acme: Acme) -> None:
+    page = await dana.get(acme.path)
+    text = text_of(page.text)
+
+    assert page.status_code == 200
+    assert '<data value="5.94">$5.94</data>' in page.text
+    assert "$5.94 so far in November" in text
+    assert "Usage so far $5.94" in text
+    assert "Next period’s fees in advance $29.00" in text
+    assert "Invoice so far $34.94" in text
+    assert "412.6 GB − 100 GB included = 312.6 GB" in text
+    assert "first 250 GB × $0.02 = $5.00 + next 62.6 GB × $0.015 = $0.939" in text
+    assert "→ $5.939, rounded to $5.94" in text
+    assert "1–30 Nov 2026 (UTC)" in text
+    assert "Draft 1–30 Nov 2026 Estimating $34.94" in text
+    assert "Your first invoice will be issued after 1 Dec 2026." in text
+    assert "Sending invoices to our payment processor is delayed." not in text
+
+
+@pytest.mark.parametrize("group", GROUPS)
+async def test_page_json_and_csv_hold_one_figure(
+    dana: httpx.AsyncClient, acme: Acme, group: str
+) -> None:
+    page = (await dana.get(f"{acme.path}?group={group}")).text
+    told = (await dana.get(f"{acme.path}.json?group={group}")).json()
+    costs = table((await dana.get(f"{acme.path}.csv?group={group}")).text)
+
+    assert told["accrued"] == "5.94"
+    assert f'<td class="number"><data value="{told["accrued"]}">' in page.partition("<tfoot>")[2]
+    assert [(row["name"], row["amount"]) for row in told["costs"]["rows"]] == [
+        (row[0] or told["costs"]["rows"][i]["name"], row[1]) for i, row in enumerate(costs[1:])
+    ]
+    for row in told["costs"]["rows"]:
+        assert row["name"] in page
+        assert f'value="{row["amount"]}"' in page
+
+
+async def test_json_tells_everything_exactly(dana: httpx.AsyncClient, acme: Acme) -> None:
+    told = (await dana.get(f"{acme.path}.json")).json()
+
+    assert (told["total"], told["in_advance"], told["currency"]) == ("34.94", "29.00", "USD")
+    assert told["period"] == {
+        "from": "2026-11-01T00:00:00.000000Z",
+        "to": "2026-12-01T00:00:00.000000Z",
+    }
+    usage = told["lines"][0]
+    assert (usage["quantity"], usage["exact_amount"], usage["amount"]) == ("412.6", "5.939", "5.94")
+    assert [(x["kind"], x["quantity"], x["amount"]) for x in usage["steps"]] == [
+        ("ALLOWANCE", "100", "0"),
+        ("TIER", "250", "5"),
+        ("TIER", "62.6", "0.939"),
+    ]
+    assert [(x["value"], x["amount"]) for x in told["costs"]["rows"]] == [
+        ("api", "4.34"),
+        ("worker", "1.41"),
+        (None, "0.19"),
+    ]
+    assert len(told["daily"]) == 10
+    assert len(told["digest"]) == 64
+
+
+async def test_the_lines_as_csv(dana: httpx.AsyncClient, acme: Acme) -> None:
+    answer = await dana.get(f"{acme.path}.csv")
+    header, usage, fee = table(answer.text)
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert 'filename="acme-2026-11-draft.csv"' in answer.headers["content-disposition"]
+    assert dict(zip(header, usage, strict=True))["exact_amount"] == "5.939"
+    assert fee[-2:] == ["29.00", "USD"]
+
+
+async def test_what_people_name_is_never_markup(
+    dana: httpx.AsyncClient, runtime: Runtime, acme: Acme
+) -> None:
+    await use(runtime, acme, "50", "one", app=HOSTILE, region="=1+1")
+
+    page = (await dana.get(acme.path)).text
+    regions = (await dana.get(f"{acme.path}.csv?group=region")).text
+
+    assert "&lt;script&gt;alert" in page
+    assert HOSTILE not in page
+    assert "'=1+1" in regions, "a spreadsheet would run it"
+
+
+async def test_thousands_of_resources_are_the_dearest_and_the_rest(
+    dana: httpx.AsyncClient, sessions: Sessions, acme: Acme
+) -> None:
+    async with sessions.begin() as session:
+        meter = await a_meter(session, "volume_gb", dimensions={"resource": "resource"})
+        for number in range(ROWS_SHOWN_MAX + 10):
+            await counted(session, acme.org.id, meter, 1, NOVEMBER_10, resource=f"vol-{number}")
+
+    page = text_of((await dana.get(f"{acme.path}?group=resource")).text)
+
+    assert "Some usage has no price yet." in page
+    assert "60 GB of volume_gb" in page
+
+
+async def test_live_updates_can_be_paused(dana: httpx.AsyncClient, acme: Acme) -> None:
+    live = (await dana.get(acme.path)).text
+    paused = (await dana.get(f"{acme.path}?live=off&group=region")).text
+
+    assert f'hx-sse:connect="{acme.path}/stream?group=app"' in live
+    assert "Pause live updates" in live
+    assert "<noscript>" in live
+    assert "hx-sse" not in paused
+    assert "<script" not in paused
+    assert 'href="?group=region">Resume</a>' in paused
+
+
+async def test_an_unknown_grouping_is_refused(dana: httpx.AsyncClient, acme: Acme) -> None:
+    for twin in ("", ".json", ".csv", "/stream"):
+        refused = await dana.get(f"{acme.path}{twin}?group=colour")
+        assert refused.status_code == 422
+        assert "Costs are grouped by app, product, region, resource." in refused.text
+
+
+async def test_another_period_and_currency_are_spelled_right(
+    dana: httpx.AsyncClient, runtime: Runtime, sessions: Sessions, acme: Acme
+) -> None:
+    async with sessions.begin() as session:
+        org = await session.merge(acme.org)
+        org.anchor_day = 15
+
+    page = text_of((await dana.get(acme.path)).text)
+
+    assert "so far since 15 October" in page
+    assert "15 Oct – 14 Nov 2026 (UTC)" in page
+
+
+def table(text: str) -> list[list[str]]:
+    """CSV, read."""
+    return list(csv.reader(io.StringIO(text)))
