@@ -136,8 +136,8 @@ class Organization(Node):
         to: To = None,
         interval: PointInterval = Interval.DAY,
         group_by: GroupBy = None,
-    ) -> Usage:
-        """From the hourly buckets."""
+    ) -> Usage | None:
+        """From the hourly buckets. Null with an error, so that the rest is still answered."""
         info.context.viewer.require(Scope.USAGE_READ, self.row.id)
         return await usage_of(info, self.row, Curve(meter, from_, to, interval, group_by))
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.accounts import Viewer
 from billing.errors import Unauthenticated
@@ -90,15 +91,18 @@ async def _read(runtime: Runtime, sha256: bytes, now: datetime) -> ApiKey:
                 code="KEY_UNKNOWN",
             )
         _refuse_ended(key, now)
-        # One statement, so that many processes at once still write once a minute.
-        is_due = or_(
-            ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= now - LAST_USED_PRECISION
-        )
-        if key.last_used_at is None or key.last_used_at <= now - LAST_USED_PRECISION:
-            await session.execute(
-                update(ApiKey).where(ApiKey.id == key.id, is_due).values(last_used_at=now)
-            )
+        await _note_use(session, key, now)
     return key
+
+
+async def _note_use(session: AsyncSession, key: ApiKey, now: datetime) -> None:
+    due = now - LAST_USED_PRECISION
+    if key.last_used_at is None or key.last_used_at <= due:
+        # Asked again in the statement, so that many processes at once write once a minute too.
+        unused = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= due)
+        await session.execute(
+            update(ApiKey).where(ApiKey.id == key.id, unused).values(last_used_at=now)
+        )
 
 
 def _refuse_ended(key: ApiKey, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""`stripe-sync demo`: everything at once, from nothing, with data to look at and usage that moves."""
+"""`stripe-sync demo`: everything at once, with data to look at and usage that moves."""
 
 import asyncio
 from collections.abc import Sequence
@@ -82,9 +82,7 @@ async def _working_key(runtime: Runtime, name: str, scopes: Sequence[Scope]) -> 
     return token
 
 
-async def _serve(
-    deployment: Deployment, simulator_key: str, key: str, *, wanted_port: int
-) -> None:
+async def _serve(deployment: Deployment, simulator_key: str, key: str, *, wanted_port: int) -> None:
     supervisor = Supervisor(deployment.children(simulator_key))
     greeting = asyncio.create_task(_greet(deployment, key, wanted_port))
     await supervisor.run()

@@ -1,21 +1,21 @@
 """The processes of a whole sandbox, what each is told, and when all of them are up."""
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 
 from sandbox.embedded import SandboxError, free_port
+from sandbox.patience import until
 from sandbox.services import Services
 from sandbox.supervisor import Child
 
 HOST = "127.0.0.1"
 PORTS_TRIED = 20
 START_SECONDS_MAX = 60.0
-_LOOK_SECONDS = 0.1
 _STREAMS_MAY_END_SECONDS = "3"
 
 
@@ -94,17 +94,17 @@ async def until_ready(deployment: Deployment) -> None:
     if deployment.has_fake_stripe:
         wanted.append(f"{deployment.stripe_url}/_control")
     try:
-        async with asyncio.timeout(START_SECONDS_MAX), httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False) as client:
             for url in wanted:
-                while not await _answers(client, url):
-                    await asyncio.sleep(_LOOK_SECONDS)
+                await until(partial(answers, client, url), START_SECONDS_MAX)
     except TimeoutError:
         raise SandboxError(
             f"Nothing answers on {deployment.base_url}. See above for why."
         ) from None
 
 
-async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+async def answers(client: httpx.AsyncClient, url: str) -> bool:
+    """Whether somebody does, and gladly."""
     try:
         return (await client.get(url)).is_success
     except httpx.HTTPError:

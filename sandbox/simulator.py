@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count
 
 import httpx
@@ -16,7 +17,9 @@ import msgspec
 from billing.clock import Now
 from billing.settings import load_settings
 from sandbox.clock import shared_clock
+from sandbox.deployment import START_SECONDS_MAX, answers
 from sandbox.fleet import Series, Usage, acme, bigco, solo
+from sandbox.patience import until
 from sandbox.supervisor import print_line
 from sandbox.toolchain import environment
 
@@ -42,6 +45,7 @@ def main() -> None:
 
 async def _simulate(base_url: str, key: str, now: Now) -> None:
     async with client_of(base_url, key) as client:
+        await until(partial(answers, client, "/readyz"), START_SECONDS_MAX)
         for tick in count():
             await deliver(client, usage_of_tick(tick, await now()))
             await asyncio.sleep(TICK_SECONDS)

@@ -1,6 +1,6 @@
 """The world of a test: a migrated database emptied afterwards, a clock set by hand, a Runtime.
 
-Sessions commit for real, so locks and races can be tested; rows are truncated after each test.
+Sessions commit for real, so locks and races can be tested; rows are deleted after each test.
 """
 
 from collections.abc import AsyncIterator
@@ -11,7 +11,6 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from billing.models import Base
 from billing.runtime import Nudges, Runtime, Sessions, open_redis
@@ -48,13 +47,21 @@ def migrated_url(database_url: str) -> str:
 
 @pytest.fixture
 async def engine(migrated_url: str) -> AsyncIterator[AsyncEngine]:
-    """Without a pool: each test has its own event loop, and connections belong to one."""
-    engine = create_async_engine(async_database_url(migrated_url), poolclass=NullPool)
+    """One for each test: a test has its own event loop, and connections belong to one."""
+    engine = create_async_engine(async_database_url(migrated_url))
     yield engine
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
     async with engine.begin() as connection:
-        await connection.execute(text(f"TRUNCATE {tables}"))
+        await connection.execute(text(EMPTY_EVERYTHING))
     await engine.dispose()
+
+
+EMPTY_EVERYTHING = f"""
+DO $$ BEGIN
+    SET LOCAL session_replication_role = replica;
+    {"".join(f"DELETE FROM {table.name};" for table in Base.metadata.sorted_tables)}
+END $$
+"""
+"""Past the triggers that freeze invoices, and a hundred times faster than TRUNCATE on few rows."""
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.errors import NotFound
 from billing.invoices import get_invoice_by_number, invoices_for_org
 from billing.models import Invoice, Organization
 from billing.rules.invoicing import DraftLine
@@ -99,7 +100,10 @@ async def _invoice_of(request: Request) -> tuple[Organization, Invoice, list[Dra
     runtime: Runtime = request.state.runtime
     async with runtime.sessions() as session:
         org = await organization_of(request, session)
-        found = await get_invoice_by_number(session, org.id, request.path_params["number"])
+        number = request.path_params["number"]
+        if not number.isprintable():  # PostgreSQL takes no NUL
+            raise NotFound("There is no such invoice.")
+        found = await get_invoice_by_number(session, org.id, number)
     return org, found, [stored_line(found, line) for line in found.lines]
 
 

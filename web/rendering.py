@@ -15,6 +15,7 @@ from web.csrf import FIELD, csrf_token, remember_visitor
 from web.labels import CLOSING, ESTIMATING, label_of
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
+_LOADER = FileSystemLoader(TEMPLATES)
 
 
 def render(
@@ -38,9 +39,14 @@ def fragment(template: str, context: Mapping[str, Any]) -> str:
     return _ENVIRONMENT.get_template(template).render(context)
 
 
+def add_templates(directory: Path) -> None:
+    """Let pages of routes that are mounted beside ours be rendered as ours are."""
+    _LOADER.searchpath.append(str(directory))
+
+
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=_LOADER,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -72,7 +72,7 @@ class Price(Base):
 class PriceVersion(Base):
     """Terms in force from `effective_from` until the next version. Never edited.
 
-    `terms` is the price book's own spelling, decimals as strings, read by `catalog.terms_of`.
+    `terms` keeps every figure as text; `catalog.terms_of` says what it means.
     """
 
     __tablename__ = "price_versions"

@@ -135,7 +135,7 @@ def _addition(rows: Iterable[Sequence[object]]) -> Insert:
         set_={
             "event_count": UsageBucket.event_count + more.event_count,
             "total": UsageBucket.total + more.total,
-            "highest": more.highest,
+            "highest": func.greatest(UsageBucket.highest, more.highest),
             **latest,
         },
     )

@@ -5,7 +5,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from api.nodes import global_id
 from billing.accounts import NewUser, add_member, create_user
+from billing.ids import new_id
 from billing.models import Organization, Role
 from billing.runtime import Sessions
 from billing.sign_in import sign_in_as
@@ -95,6 +97,26 @@ async def test_global_ids_open_no_other_door(
         assert await graph.code("query($id: ID!) { node(id: $id) { id } }", id=node) == "NOT_FOUND"
     own = await graph.ask("{ organizations { nodes { slug } } }")
     assert own["organizations"]["nodes"] == [{"slug": other.slug}]
+
+
+async def test_anything_is_found_again_by_its_id(staff: Graph, acme: Organization) -> None:
+    found = await staff.ask('{ organization(slug: "acme") { id } meters { id slug } }')
+    query = """query($id: ID!) { node(id: $id) {
+        id ... on Organization { slug } ... on Meter { slug }
+    } }"""
+
+    for thing in (found["organization"], found["meters"][0]):
+        node = (await staff.ask(query, id=thing["id"]))["node"]
+        assert node["id"] == thing["id"]
+        assert node["slug"] in {"acme", "egress_gb"}
+    by_id = "query($id: ID!) { organization(id: $id) { slug } }"
+    assert (await staff.ask(by_id, id=found["organization"]["id"])) == {
+        "organization": {"slug": "acme"}
+    }
+    assert await staff.code(by_id, id=found["meters"][0]["id"]) == "VALIDATION"
+    for kind in ("Meter", "Organization", "Nothing"):
+        unknown = global_id(kind, new_id())
+        assert await staff.code(query, id=unknown) == "NOT_FOUND"
 
 
 async def test_only_who_may_write_sells_and_only_staff_closes(

@@ -109,6 +109,12 @@ async def test_the_dearest_app_comes_first(reader: Graph) -> None:
     assert (by["others"]["amount"], by["othersCount"]) == ("0.19", 1)
 
 
+async def test_a_breakdown_has_a_size(reader: Graph) -> None:
+    asked = {"slug": "acme", "dimension": "app", "first": 0}
+
+    assert await reader.code(SPENT_ON, **asked) == "VALIDATION"
+
+
 async def test_usage_by_day_and_by_app(reader: Graph) -> None:
     usage = (await reader.ask(USED, meter="egress_gb", by="app"))["organization"]["usage"]
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.models import Organization
+from billing.models import InvoiceSync, Organization, SyncState
 from billing.runtime import Sessions
 from tests.api.graphql import Graph, a_key, closed_months, on_a_plan
 from tests.factories import an_organization
@@ -101,6 +101,20 @@ async def test_an_invoice_is_fetched_again_by_its_global_id(
         "__typename": "Invoice",
         "number": closed.number,
     }
+
+
+async def test_why_sending_failed_is_told(
+    reader: Graph, sessions: Sessions, org: Organization
+) -> None:
+    (closed,) = await closed_months(sessions, org, 1)
+    async with sessions.begin() as session:
+        sync = await session.get_one(InvoiceSync, closed.id)
+        sync.state, sync.attempts = SyncState.FAILED, 3
+        sync.error_code, sync.error_message = "CARD", "No such customer."
+
+    stripe = (await reader.ask(ONE, number=closed.number))["organization"]["invoice"]["stripe"]
+    assert (stripe["syncState"], stripe["attempts"]) == ("FAILED", 3)
+    assert (stripe["error"], stripe["nextAttemptAt"]) == ({"code": "CARD"}, None)
 
 
 async def test_an_unknown_number_is_null_and_an_error(reader: Graph) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from graphql import get_introspection_query
@@ -196,6 +197,13 @@ async def test_only_posts_are_answered(staff: Graph) -> None:
     assert answer.status_code == 405
 
 
+async def test_a_compressed_body_is_not_read(staff: Graph) -> None:
+    headers = {"Authorization": f"Bearer {staff.token}", "Content-Encoding": "gzip"}
+    answer = await staff.http.post("/graphql", json={"query": "{x}"}, headers=headers)
+
+    assert answer.status_code == 415
+
+
 async def test_one_of_several_operations_is_run(staff: Graph) -> None:
     body = {"query": "query a { __typename } query b { meters { slug } }", "operationName": "b"}
     headers = {"Authorization": f"Bearer {staff.token}"}
@@ -234,6 +242,21 @@ async def test_our_bug_is_masked_and_found_again_by_its_id(
     assert "KeyError" not in response.text
     assert request_id in caplog.text
     assert "KeyError" in caplog.text
+
+
+async def test_our_bug_outside_of_a_query_is_masked_too(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def stopped_clock() -> datetime:
+        raise RuntimeError("the secret cause")
+
+    async with application(replace(runtime, now=stopped_clock)) as http:
+        response = await Graph(http, "ssk_any").post("{ __typename }")
+
+    assert response.status_code == 500
+    assert response.json()["errors"][0]["extensions"]["code"] == "INTERNAL"
+    assert "the secret cause" not in response.text
+    assert "the secret cause" in caplog.text
 
 
 @pytest.fixture

@@ -59,6 +59,28 @@ async def test_usage_is_on_the_estimate_at_once(app: Graph) -> None:
     ]
 
 
+async def test_how_far_each_source_has_been_heard_of(app: Graph) -> None:
+    await app.ask(RECORD, events=[an_event(), an_event(source="rails", time=None)])
+
+    answer = await app.ask("""{ organization(slug: "acme") { currentCharges {
+        freshness { source lateBySeconds lastOccurredAt lastRecordedAt } } } }""")
+    fresh = answer["organization"]["currentCharges"]["freshness"]
+    assert [tuple(source.values()) for source in fresh] == [
+        ("phoenix", 3600, "2026-11-10T13:00:00Z", "2026-11-10T14:00:00Z"),
+        ("rails", 0, "2026-11-10T14:00:00Z", "2026-11-10T14:00:00Z"),
+    ]
+
+
+async def test_values_may_nest_and_come_from_variables(app: Graph) -> None:
+    query = """mutation($app: String) { recordUsage(input: {events: [{
+        id: "e1", source: "s", type: "egress_gb", subject: "acme",
+        data: {value: 1.5, app: $app, tags: [true, null, {deep: "x"}, A]}
+    }]}) { accepted } }"""
+
+    assert (await app.ask(query, app="api"))["recordUsage"]["accepted"] == 1
+    assert await app.code(query.replace("{value", "[{value").replace("A]}", "A]}]")) == "VALIDATION"
+
+
 async def test_each_event_has_a_verdict_and_the_good_ones_count(app: Graph) -> None:
     await app.ask(RECORD, events=[an_event()])
     events = [

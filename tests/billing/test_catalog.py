@@ -107,10 +107,12 @@ async def test_names_and_order_may_change(sessions: Sessions) -> None:
     start, fee = BOOK.index("      - slug: egress\n"), BOOK.index("      - slug: fee\n")
     swapped = BOOK[:start] + BOOK[fee:] + BOOK[start:fee]
     renamed = swapped.replace("name: Egress", "name: Traffic").replace("unit: GB", "unit: GiB")
+    renamed = renamed.replace("name: Pro", "name: Professional")
 
     assert lines(await applied(sessions, renamed)) == [
         "CHANGED meter egress_gb: name: Egress → Traffic",
         "CHANGED meter egress_gb: unit: GB → GiB",
+        "CHANGED plan pro: name: Pro → Professional",
         "CHANGED plan pro: prices in another order",
         "CHANGED price pro/egress/USD: name: Egress → Traffic",
     ]

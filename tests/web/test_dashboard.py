@@ -1,9 +1,12 @@
 import csv
 import io
+from decimal import Decimal
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from billing.models import Meter
 from billing.runtime import Runtime, Sessions
 from tests.factories import a_meter, counted
 from tests.web.site import Acme, text_of, use
@@ -28,7 +31,7 @@ async def test_the_page_says_what_is_owed_and_why(dana: httpx.AsyncClient, acme:
     assert "→ $5.939, rounded to $5.94" in text
     assert "1–30 Nov 2026 (UTC)" in text
     assert "Draft 1–30 Nov 2026 Estimating $34.94" in text
-    assert "Your first invoice will be issued after 1 Dec 2026." in text
+    assert "Your first invoice will be issued after 1 Dec 2026" in text
     assert "Sending invoices to our payment processor is delayed." not in text
 
 
@@ -97,18 +100,37 @@ async def test_what_people_name_is_never_markup(
     assert "'=1+1" in regions, "a spreadsheet would run it"
 
 
-async def test_thousands_of_resources_are_the_dearest_and_the_rest(
+async def test_thousands_of_apps_are_the_dearest_and_the_rest(
     dana: httpx.AsyncClient, sessions: Sessions, acme: Acme
 ) -> None:
     async with sessions.begin() as session:
-        meter = await a_meter(session, "volume_gb", dimensions={"resource": "resource"})
-        for number in range(ROWS_SHOWN_MAX + 10):
-            await counted(session, acme.org.id, meter, 1, NOVEMBER_10, resource=f"vol-{number}")
+        meter = (await session.scalars(select(Meter))).one()
+        for number in range(ROWS_SHOWN_MAX):
+            await counted(session, acme.org.id, meter, 200, NOVEMBER_10, app=f"app-{number}")
 
-    page = text_of((await dana.get(f"{acme.path}?group=resource")).text)
+    page = (await dana.get(acme.path)).text
+    told = (await dana.get(f"{acme.path}.json")).json()
 
-    assert "Some usage has no price yet." in page
-    assert "60 GB of volume_gb" in page
+    rows = [Decimal(row["amount"]) for row in told["costs"]["rows"]]
+    assert len(rows) == ROWS_SHOWN_MAX + 3
+    assert sum(rows) == Decimal(told["accrued"])
+    text = text_of(page)
+    assert "3 more 3.0 %" in text
+    assert f"${sum(rows[ROWS_SHOWN_MAX:])} Total ${told['accrued']}" in text
+
+
+async def test_usage_without_a_price_is_never_silent(
+    dana: httpx.AsyncClient, sessions: Sessions, acme: Acme
+) -> None:
+    async with sessions.begin() as session:
+        meter = await a_meter(session, "gpu_hours")
+        await counted(session, acme.org.id, meter, "2.5", NOVEMBER_10)
+
+    page = text_of((await dana.get(acme.path)).text)
+
+    assert "Some usage has no price yet. It is kept and not part of any figure here" in page
+    assert "2.5 GB of gpu_hours" in page
+    assert "$5.94 so far in November" in page
 
 
 async def test_live_updates_can_be_paused(dana: httpx.AsyncClient, acme: Acme) -> None:
