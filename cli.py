@@ -14,6 +14,7 @@ VERBS = {
     "keys": "commands.keys:keys",
     "migrate": "commands.migrate:migrate",
     "orgs": "commands.orgs:orgs",
+    "replay": "commands.replay:replay",
     "seed": "commands.sandbox:seed",
     "sync": "commands.sync:sync",
     "users": "commands.users:users",

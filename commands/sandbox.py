@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import click
 
 from commands.console import Refusal
-from commands.runtime import run as run_act
 
 
 @contextmanager
@@ -47,8 +46,9 @@ def story() -> None:
 @click.command()
 def seed() -> None:
     """Fill the migrated, empty database of a sandbox with the demo's data."""
-    from sandbox.seed import seed as seed_  # noqa: PLC0415
+    from commands.runtime import run as run_act  # noqa: PLC0415
+    from sandbox.seed import SAID  # noqa: PLC0415
+    from sandbox.seed import seed as fill  # noqa: PLC0415
 
     with _told():
-        outcome = run_act(seed_)
-    click.echo(f"The demo's data: {outcome.name.lower()}.")
+        click.echo(SAID[run_act(fill)])

@@ -30,7 +30,7 @@ BREAKAGES: Mapping[str, tuple[str, Orders]] = {
     "down": ("does not answer (503)", {"down": True}),
     "rate_limit": ("limits our rate (429)", {"rate_limit": True}),
     "slow": ("takes five seconds for each answer", {"slow": {"delay_ms": 5000}}),
-    "timeout": (
+    "timeout_after_commit": (
         "does what it is asked, and hangs up before it answers, three times",
         {"timeout_after_commit": {"calls": 3}},
     ),

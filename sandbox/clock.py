@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.clock import Now, shifted_clock, wall_time
+from billing.clock import wall_time
 from billing.errors import Conflict, Forbidden
 from billing.models import ClockOffset
 from billing.runtime import Sessions
-from billing.settings import Settings, async_database_url
+from billing.settings import Settings
 
 
 class ClockIsReal(Forbidden):
@@ -46,7 +46,7 @@ async def travel_by(sessions: Sessions, settings: Settings, by: timedelta) -> da
     """`travel`, by so much from the sandbox's own present."""
     refuse_real_time(settings)
     async with sessions() as session:
-        now = wall_time() + await offset(session)
+        now = wall_time() + await _offset(session)
     return await travel(sessions, settings, now + by)
 
 
@@ -68,26 +68,9 @@ def refuse_real_time(settings: Settings) -> None:
         raise ClockIsReal("Stripe's own clock cannot be moved: use the fake Stripe to travel.")
 
 
-async def offset(session: AsyncSession) -> timedelta:
+async def _offset(session: AsyncSession) -> timedelta:
     """How far the sandbox is from the wall clock; nothing until it has travelled."""
     return await session.scalar(select(ClockOffset.ahead)) or timedelta(0)
-
-
-def shared_clock(database_url: str) -> Now:
-    """The sandbox's clock for a process that otherwise needs no database, such as the fake Stripe.
-
-    Reads the row at each call. Raises what the database raises while it is away.
-    """
-    engine = create_async_engine(
-        async_database_url(database_url), pool_size=1, max_overflow=1, pool_pre_ping=True
-    )
-    sessions = async_sessionmaker(engine)
-
-    async def ahead() -> timedelta:
-        async with sessions() as session:
-            return await offset(session)
-
-    return shifted_clock(ahead)
 
 
 async def _locked_offset(session: AsyncSession) -> timedelta:

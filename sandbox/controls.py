@@ -79,7 +79,7 @@ CONTROLS = (
             ("down", "Down (503)"),
             ("rate_limit", "Rate limit (429)"),
             ("slow", "Slow (5 s)"),
-            ("timeout", "Time-out after commit"),
+            ("timeout_after_commit", "Time-out after commit"),
         ),
         needs_fake=True,
     ),
@@ -196,7 +196,7 @@ async def _stripe(runtime: Runtime) -> StripeState | None:
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
             faults = [*(await client.get(f"{url}/_control")).json()["faults"]]
-        return StripeState(url, faults, await prove(runtime.sessions, url))
+        return StripeState(url, faults, await prove(runtime.sessions, url, _TIMEOUT_SECONDS))
     except httpx.HTTPError:
         return StripeState(url, faults or ["no answer"], None)
 

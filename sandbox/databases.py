@@ -1,6 +1,6 @@
 """Databases made for an occasion, on whatever server is at hand."""
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -19,8 +19,18 @@ async def drop_database(server_url: str, name: str) -> None:
     await _execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+def plain_url(url: str) -> str:
+    """As asyncpg itself has it, from the URL of SQLAlchemy's dialect or from a plain one."""
+    parts = urlsplit(url)
+    query = [
+        ("sslmode" if name == "ssl" else name, value) for name, value in parse_qsl(parts.query)
+    ]
+    scheme = parts.scheme.removesuffix("+asyncpg")
+    return urlunsplit(parts._replace(scheme=scheme, query=urlencode(query)))
+
+
 async def _execute(server_url: str, statement: str) -> None:
-    connection = await asyncpg.connect(server_url.replace("+asyncpg", "", 1))
+    connection = await asyncpg.connect(plain_url(server_url))
     try:
         await connection.execute(statement)
     finally:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -16,7 +16,8 @@ from sandbox.supervisor import Child
 HOST = "127.0.0.1"
 PORTS_TRIED = 20
 START_SECONDS_MAX = 60.0
-_STREAMS_MAY_END_SECONDS = "3"
+STREAMS_END_SECONDS_MAX = 3
+SIMULATORS_KEY = "SIMULATOR_API_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +38,26 @@ class Deployment:
         assert self.has_fake_stripe, "Stripe is real"
         return self.environ["STRIPE_API_BASE"]
 
-    def children(self, simulator_key: str | None = None) -> list[Child]:
-        """The programs to run; a simulator among them when there is a key for it."""
-        python = sys.executable
+    def web(self) -> Child:
+        """What pages, API and webhooks are served by, with the demo's controls beside them."""
         port = str(urlsplit(self.base_url).port)
-        children = [
-            Child("web", [python, "-m", "uvicorn", *_web_options(port)], self.environ),
-            Child("worker", [python, "-m", "jobs.worker"], self.environ),
-        ]
+        options = ["--factory", "--host", HOST, "--port", port, "--log-level", "warning"]
+        patience = ["--timeout-graceful-shutdown", str(STREAMS_END_SECONDS_MAX)]
+        return self._child("web", "uvicorn", "sandbox.web:app_factory", *options, *patience)
+
+    def others(self, simulators_key: str | None = None) -> list[Child]:
+        """All else: a simulator among them when there is a key for it."""
+        children = [self._child("worker", "jobs.worker")]
         if self.has_fake_stripe:
-            stripe = Child("stripe", [python, "-m", "sandbox.stripe.shared"], self.environ)
-            children.insert(0, stripe)
-        if simulator_key:
-            told = {**self.environ, "SIMULATOR_API_KEY": simulator_key}
-            children.append(Child("simulator", [python, "-m", "sandbox.simulator"], told))
+            children.append(self._child("stripe", "sandbox.stripe.shared"))
+        if simulators_key:
+            simulator = self._child("simulator", "sandbox.simulator")
+            told = {**self.environ, SIMULATORS_KEY: simulators_key}
+            children.append(replace(simulator, env=told))
         return children
+
+    def _child(self, name: str, module: str, *arguments: str) -> Child:
+        return Child(name, [sys.executable, "-m", module, *arguments], self.environ)
 
 
 def deploy(
@@ -109,11 +115,3 @@ async def answers(client: httpx.AsyncClient, url: str) -> bool:
         return (await client.get(url)).is_success
     except httpx.HTTPError:
         return False
-
-
-def _web_options(port: str) -> list[str]:
-    return [
-        *("sandbox.web:app_factory", "--factory", "--host", HOST, "--port", port),
-        *("--log-level", "warning"),
-        *("--timeout-graceful-shutdown", _STREAMS_MAY_END_SECONDS),
-    ]

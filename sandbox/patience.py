@@ -9,7 +9,7 @@ LOOK_SECONDS = 0.1
 T = TypeVar("T")
 
 
-async def until(claim: Callable[[], Awaitable[T]], seconds: float) -> T:
+async def until(claim: Callable[[], Awaitable[T | None]], seconds: float) -> T:
     """The first answer of `claim` that is truthy. Raises `TimeoutError` if none is in time."""
     async with asyncio.timeout(seconds):
         while True:

@@ -12,6 +12,7 @@ from billing.models import Invoice, InvoiceSync, SyncState
 from billing.rules.money import Currency, Money
 from billing.runtime import Sessions
 
+PATIENCE_SECONDS = 10.0
 _PAGE_SIZE = 100
 
 
@@ -78,8 +79,10 @@ class Proof:
         return "; ".join([counts, *named, *strange])
 
 
-async def prove(sessions: Sessions, stripe_url: str) -> Proof:
-    """Compare every invoice. Raises `httpx.HTTPError` while Stripe does not answer."""
+async def prove(
+    sessions: Sessions, stripe_url: str, patience_seconds: float = PATIENCE_SECONDS
+) -> Proof:
+    """Compare every invoice. Raises `httpx.HTTPError` while Stripe does not answer in time."""
     async with sessions() as session:
         ours = (
             await session.scalars(
@@ -89,7 +92,7 @@ async def prove(sessions: Sessions, stripe_url: str) -> Proof:
                 .order_by(Invoice.number)
             )
         ).all()
-    return compared(ours, await _held(stripe_url))
+    return compared(ours, await _held(stripe_url, patience_seconds))
 
 
 def compared(ours: Sequence[Invoice], held: Sequence[Theirs]) -> Proof:
@@ -120,12 +123,14 @@ def _is_equal(ours: Invoice, held: Sequence[Theirs]) -> bool:
     )
 
 
-async def _held(stripe_url: str) -> list[Theirs]:
+async def _held(stripe_url: str, patience_seconds: float) -> list[Theirs]:
     """Everything but what was voided, over the public API, a page at a time."""
     held: list[Theirs] = []
     page: dict[str, str | int] = {"limit": _PAGE_SIZE}
     headers = {"Authorization": "Bearer sk_test_of_the_proof"}
-    async with httpx.AsyncClient(base_url=stripe_url, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=stripe_url, headers=headers, timeout=patience_seconds, trust_env=False
+    ) as client:
         while True:
             response = await client.get("/v1/invoices", params=page)
             found = msgspec.json.decode(response.raise_for_status().content, type=_Page)

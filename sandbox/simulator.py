@@ -14,12 +14,11 @@ from itertools import count
 import httpx
 import msgspec
 
-from billing.clock import Now
-from billing.settings import load_settings
-from sandbox.clock import shared_clock
-from sandbox.deployment import START_SECONDS_MAX, answers
+from billing.settings import Settings, load_settings
+from sandbox.deployment import SIMULATORS_KEY, START_SECONDS_MAX, answers
 from sandbox.fleet import Series, Usage, acme, bigco, solo
 from sandbox.patience import until
+from sandbox.shared_clock import shared_clock
 from sandbox.supervisor import print_line
 from sandbox.toolchain import environment
 
@@ -39,12 +38,15 @@ _ACME, _SOLO, _BIGCO = acme(), solo(), bigco()
 def main() -> None:
     """Send until ended."""
     settings = load_settings()
-    key = environment({})["SIMULATOR_API_KEY"]
-    asyncio.run(_simulate(settings.base_url, key, shared_clock(settings.database_url)))
+    key = environment({})[SIMULATORS_KEY]
+    asyncio.run(_simulate(settings, key))
 
 
-async def _simulate(base_url: str, key: str, now: Now) -> None:
-    async with client_of(base_url, key) as client:
+async def _simulate(settings: Settings, key: str) -> None:
+    async with (
+        shared_clock(settings.database_url) as now,
+        client_of(settings.base_url, key) as client,
+    ):
         await until(partial(answers, client, "/readyz"), START_SECONDS_MAX)
         for tick in count():
             await deliver(client, usage_of_tick(tick, await now()))

@@ -26,11 +26,15 @@ _LINE_BYTES_MAX = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One program: `name` marks its lines, `env` is added to our own environment."""
+    """One program: `name` marks its lines, `env` is added to our own environment.
+
+    `stop` is the signal it is ended with.
+    """
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
+    stop: signal.Signals = signal.SIGTERM
 
 
 def print_line(line: str) -> None:
@@ -50,12 +54,13 @@ class Supervisor:
     ) -> None:
         self._children = children
         self._write = write
-        self._width = max((len(child.name) for child in children), default=0)
+        self._width = 0
         self._stopping = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
+        self._running: dict[str, Process] = {}
 
     async def __aenter__(self) -> Self:
-        self._keepers = [asyncio.create_task(self._keep(child)) for child in self._children]
+        self.start(self._children)
         return self
 
     async def __aexit__(
@@ -75,9 +80,20 @@ class Supervisor:
         async with self:
             await self._stopping.wait()
 
+    def start(self, children: Sequence[Child]) -> None:
+        """Run these too, from now on."""
+        self._width = max([self._width, *(len(child.name) for child in children)])
+        self._keepers += [asyncio.create_task(self._keep(child)) for child in children]
+
     def stop(self) -> None:
         """Ask all children to end; those that have not within a few seconds are killed."""
         self._stopping.set()
+
+    def end(self, name: str) -> None:
+        """End one child, by its `stop`; it is started again like one that ended by itself."""
+        process = self._running[name]
+        assert process.stdin, "asked for"
+        process.stdin.close()
 
     async def _keep(self, child: Child) -> None:
         """Start the child, again and again, with longer pauses the sooner it ends."""
@@ -97,7 +113,7 @@ class Supervisor:
     async def _run_once(self, child: Child) -> int:
         """Run the child to its own end, or to ours. Answers its exit status."""
         process = await asyncio.create_subprocess_exec(
-            *lifeline.command(child.argv),
+            *lifeline.command(child.argv, stop=child.stop),
             stdin=PIPE,
             stdout=PIPE,
             stderr=STDOUT,
@@ -105,6 +121,7 @@ class Supervisor:
             start_new_session=True,
             limit=_LINE_BYTES_MAX,
         )
+        self._running[child.name] = process
         listener = asyncio.create_task(self._listen(child, process))
         stopper = asyncio.create_task(self._let_go(process))
         status = await process.wait()

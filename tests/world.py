@@ -58,6 +58,7 @@ async def engine(migrated_url: str) -> AsyncIterator[AsyncEngine]:
 EMPTY_EVERYTHING = f"""
 DO $$ BEGIN
     SET LOCAL session_replication_role = replica;
+    SET LOCAL lock_timeout = '10s';
     {"".join(f"DELETE FROM {table.name};" for table in Base.metadata.sorted_tables)}
 END $$
 """

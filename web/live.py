@@ -118,6 +118,11 @@ class Live(Generic[T]):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def watched(self) -> set[OrgId]:
+        """The organizations that somebody watches."""
+        return set(self._feeds)
+
     async def figures(self, org_id: OrgId) -> AsyncGenerator[T]:
         """The figures computed from now on, each when it is new, while somebody iterates.
 

@@ -1,6 +1,6 @@
 """Hourly buckets: what the accepted events of a batch add to each series in each hour."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,25 +16,45 @@ from billing.rules.periods import floor_hour
 from billing.rules.quantities import EXACT
 from billing.usage.candidates import Candidate
 from billing.usage.fingerprints import dimensions_digest
-from billing.usage.rows import given, insert_rows
+from billing.usage.rows import as_given, given, insert_rows
 
 SeriesKey = tuple[OrgId, MeterId, bytes]
 
 _SERIES_KEY = ("org_id", "meter_id", "digest")
 _SERIES = ("id", *_SERIES_KEY, "dimensions", "recorded_at")
-_BUCKET = (
-    "series_id",
-    "hour",
-    "org_id",
-    "meter_id",
-    "event_count",
-    "total",
-    "highest",
-    "last_value",
-    "last_at",
-    "last_source",
-    "last_external_id",
-)
+_LAST = ("last_value", "last_at", "last_source", "last_external_id")
+_BUCKET = ("series_id", "hour", "org_id", "meter_id", "event_count", "total", "highest", *_LAST)
+
+_CREATE_SERIES = insert_rows(UsageSeries, _SERIES).on_conflict_do_nothing()
+_WANTED = given(UsageSeries, _SERIES_KEY)
+_FIND_SERIES = select(
+    UsageSeries.id, UsageSeries.org_id, UsageSeries.meter_id, UsageSeries.digest
+).join(_WANTED, and_(*(UsageSeries.__table__.c[name] == _WANTED.c[name] for name in _SERIES_KEY)))
+
+
+def _addition() -> Insert:
+    statement = insert_rows(UsageBucket, _BUCKET)
+    held, more = UsageBucket.__table__.c, statement.excluded
+    is_later = _order(more) > _order(held)
+    return statement.on_conflict_do_update(
+        index_elements=["series_id", "hour"],
+        set_={
+            "event_count": held.event_count + more.event_count,
+            "total": held.total + more.total,
+            "highest": func.greatest(held.highest, more.highest),
+            **{name: case((is_later, more[name]), else_=held[name]) for name in _LAST},
+        },
+    )
+
+
+def _order(columns: ColumnCollection[str, Any]) -> Tuple:
+    """By code point whatever the database's own order, as `Tally` compares."""
+    return tuple_(
+        columns.last_at, columns.last_source.collate("C"), columns.last_external_id.collate("C")
+    )
+
+
+_ADD = _addition()
 
 
 @dataclass(slots=True)
@@ -77,7 +97,7 @@ async def add_to_buckets(
         )
         for (key, hour), tally in tallies.items()
     )
-    await session.execute(_addition(rows))
+    await session.execute(_ADD, as_given(_BUCKET, rows))
 
 
 def _tally(
@@ -104,7 +124,7 @@ async def _series_ids(
     ids = await _find_series(session, dimensions)
     if new := sorted(dimensions.keys() - ids.keys()):
         rows = [(new_id(), *key, dimensions[key], now) for key in new]
-        await session.execute(insert_rows(UsageSeries, _SERIES, rows).on_conflict_do_nothing())
+        await session.execute(_CREATE_SERIES, as_given(_SERIES, rows))
         ids |= await _find_series(session, new)
     return ids
 
@@ -112,37 +132,5 @@ async def _series_ids(
 async def _find_series(
     session: AsyncSession, wanted: Iterable[SeriesKey]
 ) -> dict[SeriesKey, SeriesId]:
-    keys = given(UsageSeries, _SERIES_KEY, wanted)
-    same = and_(*(UsageSeries.__table__.c[name] == keys.c[name] for name in _SERIES_KEY))
-    rows = await session.execute(
-        select(UsageSeries.id, UsageSeries.org_id, UsageSeries.meter_id, UsageSeries.digest).join(
-            keys, same
-        )
-    )
+    rows = await session.execute(_FIND_SERIES, as_given(_SERIES_KEY, wanted))
     return {(row.org_id, row.meter_id, row.digest): row.id for row in rows}
-
-
-def _addition(rows: Iterable[Sequence[object]]) -> Insert:
-    statement = insert_rows(UsageBucket, _BUCKET, rows)
-    more = statement.excluded
-    is_later = _order(more) > _order(UsageBucket.__table__.c)
-    latest = {
-        name: case((is_later, more[name]), else_=UsageBucket.__table__.c[name])
-        for name in ("last_value", "last_at", "last_source", "last_external_id")
-    }
-    return statement.on_conflict_do_update(
-        index_elements=["series_id", "hour"],
-        set_={
-            "event_count": UsageBucket.event_count + more.event_count,
-            "total": UsageBucket.total + more.total,
-            "highest": func.greatest(UsageBucket.highest, more.highest),
-            **latest,
-        },
-    )
-
-
-def _order(columns: ColumnCollection[str, Any]) -> Tuple:
-    """By code point whatever the database's own order, as `Tally` compares."""
-    return tuple_(
-        columns.last_at, columns.last_source.collate("C"), columns.last_external_id.collate("C")
-    )

@@ -63,7 +63,7 @@ class Candidate:
             self.event.id,
             self.event.source,
             code="CONFLICT",
-            message="A different event has this source and id already: a new one needs a new id.",
+            message="Another event has this source and id: a new event needs a new id.",
             field="id",
         )
 

@@ -9,11 +9,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.ids import EventId
 from billing.models import UsageIdentity
 from billing.usage.candidates import Candidate, Holder, Identity
-from billing.usage.rows import given, insert_rows
+from billing.usage.rows import as_given, given, insert_rows
 
 _KEY = ("org_id", "source", "external_id")
 _COLUMNS = (*_KEY, "event_id", "fingerprint", "given_time", "recorded_at")
 _BEFORE = -1
+
+_CLAIM = (
+    insert_rows(UsageIdentity, _COLUMNS)
+    .on_conflict_do_nothing()
+    .returning(UsageIdentity.__table__.c.event_id)
+)
+_WANTED = given(UsageIdentity, _KEY)
+_FIND = select(
+    UsageIdentity.org_id,
+    UsageIdentity.source,
+    UsageIdentity.external_id,
+    UsageIdentity.fingerprint,
+    UsageIdentity.given_time,
+).join(_WANTED, and_(*(UsageIdentity.__table__.c[name] == _WANTED.c[name] for name in _KEY)))
 
 
 async def claim(
@@ -46,27 +60,15 @@ async def _insert(
         (*identity, first[identity].event_id, holder.fingerprint, holder.given_time, now)
         for identity, holder in sorted(holders.items())
     ]
-    statement = insert_rows(UsageIdentity, _COLUMNS, rows).on_conflict_do_nothing()
-    won = await session.scalars(statement.returning(UsageIdentity.event_id))
-    ids: set[EventId] = set(won)
-    return {identity for identity, candidate in first.items() if candidate.event_id in ids}
+    won: set[EventId] = set(await session.scalars(_CLAIM, as_given(_COLUMNS, rows)))
+    return {identity for identity, candidate in first.items() if candidate.event_id in won}
 
 
 async def _stored(session: AsyncSession, identities: Iterable[Identity]) -> dict[Identity, Holder]:
     """A statement of its own, after the insert: it sees whatever that one had to wait for."""
     if not (wanted := sorted(identities)):
         return {}
-    keys = given(UsageIdentity, _KEY, wanted)
-    same = and_(*(UsageIdentity.__table__.c[name] == keys.c[name] for name in _KEY))
-    rows = await session.execute(
-        select(
-            UsageIdentity.org_id,
-            UsageIdentity.source,
-            UsageIdentity.external_id,
-            UsageIdentity.fingerprint,
-            UsageIdentity.given_time,
-        ).join(keys, same)
-    )
+    rows = await session.execute(_FIND, as_given(_KEY, wanted))
     return {
         (row.org_id, row.source, row.external_id): Holder(_BEFORE, row.fingerprint, row.given_time)
         for row in rows

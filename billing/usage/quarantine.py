@@ -13,6 +13,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.accounts import Viewer
@@ -28,7 +29,7 @@ from billing.usage.events import (
     excerpt_of,
 )
 from billing.usage.recording import Settled
-from billing.usage.rows import insert_rows
+from billing.usage.rows import as_given, insert_rows
 from billing.usage.shapes import incoming_event
 
 KEPT_FOR = timedelta(days=30)
@@ -38,7 +39,21 @@ EVENT_CHARACTERS_MAX = 65_536
 EXCERPT = "excerpt"
 """In the kept event only where it is not whole; such a one is shown, but never replayed."""
 
-_COLUMNS = ("id", "org_id", "verdict", "code", "message", "event", "recorded_at")
+_REASON = ("org_id", "verdict", "code", "message")
+_COLUMNS = ("id", *_REASON, "event", "recorded_at")
+
+
+def _writing() -> Insert:
+    statement = insert_rows(QuarantinedEvent, _COLUMNS)
+    held, latest = QuarantinedEvent.__table__.c, statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={name: latest[name] for name in _REASON},
+        where=held.code != latest.code,
+    )
+
+
+_WRITE = _writing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +96,7 @@ async def write_refused(session: AsyncSession, refused: Iterable[Refused]) -> No
     }
     if not rows:
         return
-    statement = insert_rows(QuarantinedEvent, _COLUMNS, [rows[row_id] for row_id in sorted(rows)])
-    latest = {name: statement.excluded[name] for name in ("org_id", "verdict", "code", "message")}
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_=latest,
-            where=QuarantinedEvent.code != statement.excluded.code,
-        )
-    )
+    await session.execute(_WRITE, as_given(_COLUMNS, [rows[row_id] for row_id in sorted(rows)]))
 
 
 async def purge_quarantine(session: AsyncSession, now: datetime) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.accounts import Viewer
@@ -20,7 +21,7 @@ from billing.usage.directory import read_directory
 from billing.usage.events import EventVerdict, IncomingEvent
 from billing.usage.identities import claim
 from billing.usage.intake import Submission, judge
-from billing.usage.rows import insert_rows
+from billing.usage.rows import as_given, insert_rows
 
 _EVENT = (
     "id",
@@ -32,7 +33,21 @@ _EVENT = (
     "data",
     "recorded_at",
 )
-_SOURCE = ("org_id", "source", "last_occurred_at", "last_recorded_at")
+_LATEST = ("last_occurred_at", "last_recorded_at")
+_SOURCE = ("org_id", "source", *_LATEST)
+
+
+def _hearing() -> Insert:
+    statement = insert_rows(UsageSource, _SOURCE)
+    held, heard = UsageSource.__table__.c, statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["org_id", "source"],
+        set_={name: func.greatest(held[name], heard[name]) for name in _LATEST},
+    )
+
+
+_INSERT_EVENTS = insert_rows(UsageEvent, _EVENT)
+_HEAR = _hearing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +104,7 @@ async def _insert_events(
         )
         for one in accepted
     ]
-    await session.execute(insert_rows(UsageEvent, _EVENT, rows))
+    await session.execute(_INSERT_EVENTS, as_given(_EVENT, rows))
 
 
 async def _hear_of_sources(
@@ -101,13 +116,4 @@ async def _hear_of_sources(
         key = (one.org_id, one.event.source)
         latest[key] = max(latest.get(key, one.occurred_at), one.occurred_at)
     rows = sorted((*key, occurred_at, now) for key, occurred_at in latest.items())
-    statement = insert_rows(UsageSource, _SOURCE, rows)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["org_id", "source"],
-            set_={
-                name: func.greatest(UsageSource.__table__.c[name], statement.excluded[name])
-                for name in ("last_occurred_at", "last_recorded_at")
-            },
-        )
-    )
+    await session.execute(_HEAR, as_given(_SOURCE, rows))

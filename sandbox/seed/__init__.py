@@ -31,6 +31,13 @@ class Seeded(Enum):
     ANEW = auto()
 
 
+SAID = {
+    Seeded.FRESH: "Seeded three organizations and the months behind them.",
+    Seeded.KEPT: "The data of last time are there.",
+    Seeded.ANEW: "The data were another version's: seeded anew.",
+}
+
+
 async def refuse_foreign(runtime: Runtime) -> None:
     """Raise `ForeignData` for a database with data not the demo's. To be asked before migrating."""
     async with runtime.sessions() as session:

@@ -72,6 +72,4 @@ async def stage_of(runtime: Runtime, at: datetime) -> AsyncIterator[Stage]:
         settings = replace(runtime.settings, stripe_api_base=url)
         async with open_stripe(settings) as stripe:
             yield Stage(replace(past, settings=settings, stripe=stripe), clock, fake)
-    memory = Memory(runtime.settings.database_url)
-    await memory.recall()
-    await memory.keep(fake.world)
+    await Memory(runtime.settings.database_url).keep(fake.world)

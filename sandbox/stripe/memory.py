@@ -4,35 +4,32 @@ So the two end together, are begun anew together, and never disagree about what 
 """
 
 import pickle
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import LargeBinary, bindparam, text
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
+import asyncpg
 
-from billing.settings import async_database_url
+from sandbox.databases import plain_url
 from sandbox.stripe.world import World
 
-_MAKE = text("CREATE TABLE IF NOT EXISTS sandbox_stripe (id int PRIMARY KEY, world bytea NOT NULL)")
-_READ = text("SELECT world FROM sandbox_stripe WHERE id = 1")
-_WRITE = text(
-    "INSERT INTO sandbox_stripe VALUES (1, :world) ON CONFLICT (id) DO UPDATE SET world = :world"
-).bindparams(bindparam("world", type_=LargeBinary))
-_FORGET = text("DELETE FROM sandbox_stripe")
+_MAKE = "CREATE TABLE IF NOT EXISTS sandbox_stripe (id int PRIMARY KEY, world bytea NOT NULL)"
+_READ = "SELECT world FROM sandbox_stripe"
+_WRITE = "INSERT INTO sandbox_stripe VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET world = $1"
 
 
 class Memory:
     """One account's memory. Written whole and only when something changed: a demo's is small."""
 
     def __init__(self, database_url: str) -> None:
-        # Without a pool, for the loop that recalls is not the one that keeps.
-        self._engine = create_async_engine(async_database_url(database_url), poolclass=NullPool)
+        self._url = plain_url(database_url)
         self._kept: bytes | None = None
 
     async def recall(self) -> World | None:
         """The account as it was last kept; None when there is none yet."""
-        async with self._engine.begin() as connection:
+        async with self._connected() as connection:
             await connection.execute(_MAKE)
-            self._kept = await connection.scalar(_READ)
+            self._kept = await connection.fetchval(_READ)
         if self._kept is None:
             return None
         world = pickle.loads(self._kept)  # noqa: S301 - our own, from our own database
@@ -40,16 +37,19 @@ class Memory:
         return world
 
     async def keep(self, world: World) -> None:
-        """Write the account, unless it is as it was when last written. `recall` comes first."""
+        """Write the account, unless it is as it was when last written."""
         now = pickle.dumps(world)
         if now != self._kept:
-            async with self._engine.begin() as connection:
-                await connection.execute(_WRITE, {"world": now})
+            async with self._connected() as connection:
+                await connection.execute(_MAKE)
+                await connection.execute(_WRITE, now)
             self._kept = now
 
-    async def forget(self) -> None:
-        """Forget the account, if there is one."""
-        async with self._engine.begin() as connection:
-            await connection.execute(_MAKE)
-            await connection.execute(_FORGET)
-        self._kept = None
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        """One for the occasion: there are few, and PostgreSQL may have restarted in between."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            yield connection
+        finally:
+            await connection.close()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from billing.settings import SettingError, Settings, load_settings
-from sandbox.clock import shared_clock
+from sandbox.shared_clock import shared_clock
 from sandbox.stripe.__main__ import PORT, TICK_S
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.memory import Memory
@@ -30,14 +30,19 @@ def main() -> None:
         base = _base(settings)
     except SettingError as error:
         sys.exit(str(error))
+    asyncio.run(_serve(settings, base))
+
+
+async def _serve(settings: Settings, base: str) -> None:
     memory = Memory(settings.database_url)
-    world = asyncio.run(memory.recall()) or World()
+    world = await memory.recall() or World()
     world.base_url = base
     address = f"{settings.base_url}{WEBHOOK_PATH}"
     world.postbox.endpoints = (Endpoint(address, settings.stripe_webhook_secrets),)
-    fake = FakeStripe(world, shared_clock(settings.database_url), TICK_S, memory)
-    config = uvicorn.Config(fake, log_level="warning", ws="none")
-    uvicorn.Server(config).run(sockets=[listening(urlsplit(base).port or PORT)])
+    async with shared_clock(settings.database_url) as now:
+        fake = FakeStripe(world, now, TICK_S, memory)
+        config = uvicorn.Config(fake, log_level="warning", ws="none")
+        await uvicorn.Server(config).serve(sockets=[listening(urlsplit(base).port or PORT)])
 
 
 def _base(settings: Settings) -> str:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,26 @@ async def test_a_child_that_is_killed_is_started_again() -> None:
         assert "status 137" in await lines.next()
         second = pid_in(await lines.next())
         assert is_running(second)
+    assert not is_running(second)
+
+
+async def test_one_child_is_ended_by_its_own_signal_and_comes_back() -> None:
+    lines = Lines()
+    mortal = replace(child("worker", SAY_PID_AND_SLEEP), stop=signal.SIGKILL)
+    async with Supervisor([mortal], lines.put_nowait) as supervisor:
+        first = await lines.next()
+        supervisor.end("worker")
+        assert "status 137" in await lines.next()
+        assert await lines.next() != first
+
+
+async def test_children_may_join_later() -> None:
+    lines = Lines()
+    async with Supervisor([child("web", SAY_PID_AND_SLEEP)], lines.put_nowait) as supervisor:
+        first = pid_in(await lines.next())
+        supervisor.start([child("worker", SAY_PID_AND_SLEEP)])
+        second = pid_in(await lines.next())
+    assert not is_running(first)
     assert not is_running(second)
 
 
