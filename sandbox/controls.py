@@ -72,14 +72,15 @@ CONTROLS = (
     Control(
         "break-stripe",
         "Break Stripe",
-        "Then jump to month end: invoices wait on Ops, customers see a notice, and every estimate"
-        " goes on as if nothing were.",
+        "Down (503), limiting our rate (429), slow (5 s an answer), or hanging up once the work is"
+        " done. Then jump to month end: invoices wait on Ops, customers see a notice, and every"
+        " estimate goes on as if nothing were.",
         acts.break_stripe,
         choices=(
-            ("down", "Down (503)"),
-            ("rate_limit", "Rate limit (429)"),
-            ("slow", "Slow (5 s)"),
-            ("timeout_after_commit", "Time-out after commit"),
+            ("down", "Down"),
+            ("rate_limit", "Limited"),
+            ("slow", "Slow"),
+            ("timeout_after_commit", "Hangs up"),
         ),
         needs_fake=True,
     ),

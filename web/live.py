@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from redis.asyncio.client import PubSub
@@ -103,6 +103,7 @@ class Live(Generic[T]):
         self._redis = runtime.nudges.redis
         self._compute = compute
         self._pace = pace
+        self._is_hearing = True
         self._gate = asyncio.Semaphore(_COMPUTING_MAX)
         self._feeds: dict[OrgId, tuple[Feed[T], asyncio.Task[None]]] = {}
 
@@ -155,38 +156,38 @@ class Live(Generic[T]):
 
     async def _listen(self) -> None:
         """Hear which organizations moved, for ever; what was missed while away, feeds look up."""
-        is_heard = True
         while True:
             try:
                 async with self._redis.pubsub() as channel:
                     await channel.subscribe(LIVE_CHANNEL)
-                    is_heard = True
-                    for feed, _ in self._feeds.values():
-                        feed.nudge()
                     await self._hear(channel)
             except (RedisError, OSError) as error:
-                if is_heard:
+                if self._is_hearing:
                     log.warning("live nudges not heard, feeds look by themselves: %s", error)
-                is_heard = False
+                self._is_hearing = False
             await asyncio.sleep(self._pace.reconnect)
 
     async def _hear(self, channel: PubSub) -> None:
         was_asked = False
         while True:
-            message = await channel.get_message(
-                ignore_subscribe_messages=True, timeout=self._pace.listen
-            )
+            message = await channel.get_message(timeout=self._pace.listen)
             if message is not None:
                 was_asked = False
-                self._nudge(message["data"])
+                self._told(message)
             elif was_asked:  # not even its PONG came: the connection died without a word
                 raise RedisConnectionError("Redis is silent.")
             else:
                 await channel.ping()
                 was_asked = True
 
-    def _nudge(self, data: bytes) -> None:
-        with suppress(ValueError):  # a PONG, or something that is no id
-            org_id = OrgId(UUID(data.decode()))
-            if org_id in self._feeds:
-                self._feeds[org_id][0].nudge()
+    def _told(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "subscribe":  # from here on nothing is missed; until here, anything may have been
+                self._is_hearing = True
+                for feed, _ in self._feeds.values():
+                    feed.nudge()
+            case "message":
+                with suppress(ValueError):
+                    org_id = OrgId(UUID(message["data"].decode()))
+                    if org_id in self._feeds:
+                        self._feeds[org_id][0].nudge()

@@ -83,6 +83,7 @@ class Story:
 
     async def stripe_goes_down(self) -> str:
         """Somebody signs up meanwhile, and their first fee cannot be sent."""
+        expect("the notice before", None, await self.scene.banner())
         self.held_before = await self.scene.held_by_stripe()
         await self.scene.order({"down": True})
         await self._sign_up()

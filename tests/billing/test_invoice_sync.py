@@ -1,97 +1,31 @@
+"""Pushing: one invoice there for each of ours, with our total, through every fault."""
+
 import asyncio
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import cast
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
 from billing.errors import Conflict
-from billing.ids import InvoiceId
 from billing.invoice_sync import push_due, retry_push
 from billing.invoice_sync.push import LINES_PER_CALL_MAX
-from billing.invoices import issue, sync_health
-from billing.models import (
-    Invoice,
-    InvoiceKind,
-    InvoiceStatus,
-    InvoiceSync,
-    Organization,
-    SyncState,
-)
-from billing.rules.invoicing import draft_of, one_off_line
-from billing.rules.money import Currency, Money
-from billing.rules.periods import Period
+from billing.invoices import sync_health
+from billing.models import Invoice, InvoiceSync, Organization, SyncState
 from billing.runtime import Runtime
-from billing.stripe_protocol import Stripe
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.chaos import Fault, Switch
-from sandbox.stripe.records import Invoice as StripeRecord
-from tests.factories import an_organization
+from tests.billing.pushing import (
+    ADD_LINES,
+    FINALIZE,
+    STEPS,
+    an_issued_invoice,
+    assert_exactly_once,
+    calls,
+    held,
+    sync_of,
+    until_pushed,
+)
 from tests.world import NOVEMBER_10, Clock
-
-NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
-CREATE = "POST /v1/invoices"
-ADD_LINES = "POST /v1/invoices/{invoice}/add_lines"
-FINALIZE = "POST /v1/invoices/{invoice}/finalize"
-STEPS = (CREATE, ADD_LINES, FINALIZE)
-
-
-async def an_issued_invoice(
-    runtime: Runtime, *amounts: int, org: Organization | None = None
-) -> InvoiceId:
-    """An OPEN invoice with one line for each amount, waiting to be pushed."""
-    async with runtime.sessions.begin() as session:
-        org = org or await an_organization(session)
-        lines = [
-            one_off_line(f"item-{i}", f"Item {i}", Money(minor, Currency.USD), NOVEMBER_10)
-            for i, minor in enumerate(amounts or (594, 2900))
-        ]
-        invoice = Invoice(
-            org_id=org.id,
-            kind=InvoiceKind.PERIOD,
-            status=InvoiceStatus.CLOSING,
-            period_start=NOVEMBER.start,
-            period_end=NOVEMBER.end,
-            closes_at=NOVEMBER.end,
-            currency=Currency.USD,
-            recorded_at=NOVEMBER_10,
-        )
-        session.add(invoice)
-        await session.flush()
-        draft = draft_of(org.key, NOVEMBER, Currency.USD, lines)
-        await issue(session, invoice, draft, {}, await runtime.now())
-    return invoice.id
-
-
-async def sync_of(runtime: Runtime, invoice_id: InvoiceId) -> InvoiceSync:
-    async with runtime.sessions() as session:
-        return await session.get_one(InvoiceSync, invoice_id)
-
-
-def held(fake: FakeStripe) -> list[StripeRecord]:
-    """What the fake holds, drafts too."""
-    return list(fake.world.invoices)
-
-
-def calls(fake: FakeStripe, *operations: str) -> int:
-    return sum(fake.world.calls[operation] for operation in operations)
-
-
-async def until_pushed(runtime: Runtime, clock: Clock, invoice_id: InvoiceId) -> InvoiceSync:
-    """Let retries fall due until nothing is left to do."""
-    for _ in range(30):
-        await push_due(runtime)
-        sync = await sync_of(runtime, invoice_id)
-        if sync.state not in {SyncState.PENDING, SyncState.PUSHING}:
-            return sync
-        clock.at = max(clock.at, sync.next_attempt_at)
-    raise AssertionError(f"still {sync.state}: {sync.error_message}")
-
-
-def assert_exactly_once(fake: FakeStripe, invoice_id: InvoiceId, total: int, lines: int) -> None:
-    ours = [x for x in held(fake) if x.metadata.get("invoice_id") == str(invoice_id)]
-    assert [(x.status, x.total, len(x.lines)) for x in ours] == [("open", total, lines)]
 
 
 @pytest.mark.parametrize("count", [1, LINES_PER_CALL_MAX, LINES_PER_CALL_MAX + 1, 250])
@@ -170,54 +104,6 @@ async def test_a_restored_backup_does_not_bill_twice(
 
     assert sync.state is SyncState.PUSHED
     assert_exactly_once(fake, invoice_id, 3494, 2)
-
-
-class Crash(Exception):
-    """The worker died here."""
-
-
-class Dying:
-    """Stripe through a worker that dies at the nth call: before it, or before its answer."""
-
-    def __init__(self, inner: Stripe, at: int, *, after: bool) -> None:
-        self._inner = inner
-        self._left = at
-        self._after = after
-
-    def __getattr__(self, name: str) -> object:
-        call = getattr(self._inner, name)
-
-        async def dying(*args: object) -> object:
-            self._left -= 1
-            if self._left == 0 and not self._after:
-                raise Crash
-            answer = await call(*args)
-            if self._left == 0:
-                raise Crash
-            return answer
-
-        return dying
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", [1, 2, 3, 4])
-@pytest.mark.parametrize("hours", [0, 25])
-async def test_a_worker_may_die_at_any_call(
-    connected: Runtime, fake: FakeStripe, clock: Clock, at: int, after: bool, hours: int
-) -> None:
-    invoice_id = await an_issued_invoice(connected)
-    dying = replace(connected, stripe=cast(Stripe, Dying(connected.stripe, at, after=after)))
-    with pytest.raises(ExceptionGroup) as died:
-        await push_due(dying)
-    assert died.group_contains(Crash)
-    assert await push_due(connected) == 0, "its lease has not run out"
-
-    clock.advance(timedelta(hours=hours, minutes=3))
-    await until_pushed(connected, clock, invoice_id)
-
-    assert_exactly_once(fake, invoice_id, 3494, 2)
-    if hours == 0:
-        assert len(list(fake.world.customers)) == 1
 
 
 async def test_two_workers_share_the_queue(connected: Runtime, fake: FakeStripe) -> None:

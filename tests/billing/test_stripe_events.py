@@ -16,7 +16,7 @@ from billing.stripe_protocol import Stripe, StripeInvoice
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.chaos import Fault, Switch
 from sandbox.stripe.records import Card
-from tests.billing.test_invoice_sync import an_issued_invoice
+from tests.billing.pushing import an_issued_invoice
 from tests.world import Clock
 
 _numbers = count(1)

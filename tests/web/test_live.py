@@ -61,7 +61,10 @@ async def following(watcher: AsyncGenerator[int]) -> int:
 async def hearing(runtime: Runtime, figures: Figures, pace: Pace) -> AsyncIterator[Live[int]]:
     """A fan-out whose ear is at Redis already."""
     async with Live(runtime, figures, pace).running() as live:
-        await heard(runtime)
+        async with aclosing(live.figures(WITNESS)) as witness:
+            await following(witness)
+            await following(witness)  # once more, because the ear is there now
+        figures.computed = 0
         yield live
 
 

@@ -148,10 +148,14 @@ async def test_only_organizations_whose_figures_moved_are_nudged(usage: Usage) -
 
         await usage.record(an_event(), an_event(subject="globex", type="unknown"))
 
-        nudge = await pubsub.get_message(timeout=5)
-        assert nudge is not None
-        assert nudge["data"].decode() == str(usage.acme.id)
-        assert await pubsub.get_message() is None
+        # Other tests may speak on the channel too: Redis does not number channels.
+        await redis.publish(LIVE_CHANNEL, b"end")
+        nudged: list[str] = []
+        while "end" not in nudged:
+            message = await pubsub.get_message(timeout=5)
+            nudged += [message["data"].decode()] if message else []
+    assert str(usage.acme.id) in nudged
+    assert str(usage.globex.id) not in nudged
 
 
 async def test_nothing_is_lost_while_redis_is_away(usage: Usage) -> None:
