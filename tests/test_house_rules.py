@@ -3,7 +3,7 @@
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +49,9 @@ def undescribed(text: str) -> Iterator[str]:
     if not ast.get_docstring(tree):
         yield "the module says nothing"
     for node in tree.body:
-        is_definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if is_definition and not node.name.startswith("_") and not ast.get_docstring(node):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if not node.name.startswith("_") and not ast.get_docstring(node):
             yield f"{node.name} says nothing"
 
 
@@ -76,7 +77,8 @@ def unsafe_markup(text: str) -> Iterator[str]:
             yield why
 
 
-CHECKS = {
+Check = Callable[[str], Iterator[str]]
+CHECKS: dict[Check, str] = {
     long_functions: "def f():\n" + "    x = 1\n" * FUNCTION_LINES_MAX,
     commits: "async def f(session):\n    await session.commit()\n",
     undescribed: "def public():\n    return 1\n",
@@ -86,7 +88,7 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_each_check_finds_a_planted_fault(check) -> None:
+def test_each_check_finds_a_planted_fault(check: Check) -> None:
     assert list(check(CHECKS[check]))
 
 
@@ -98,7 +100,7 @@ def test_the_markup_check_finds_every_kind(markup: str) -> None:
     assert list(unsafe_markup(markup))
 
 
-def findings(paths: list[Path], check) -> list[str]:
+def findings(paths: list[Path], check: Check) -> list[str]:
     return [
         f"{path.relative_to(ROOT)}: {found}" for path in paths for found in check(path.read_text())
     ]

@@ -103,7 +103,7 @@ class Live(Generic[T]):
         self._redis = runtime.nudges.redis
         self._compute = compute
         self._pace = pace
-        self._is_hearing = True
+        self.is_hearing = False
         self._gate = asyncio.Semaphore(_COMPUTING_MAX)
         self._feeds: dict[OrgId, tuple[Feed[T], asyncio.Task[None]]] = {}
 
@@ -156,15 +156,16 @@ class Live(Generic[T]):
 
     async def _listen(self) -> None:
         """Hear which organizations moved, for ever; what was missed while away, feeds look up."""
+        is_news = True
         while True:
             try:
                 async with self._redis.pubsub() as channel:
                     await channel.subscribe(LIVE_CHANNEL)
                     await self._hear(channel)
             except (RedisError, OSError) as error:
-                if self._is_hearing:
+                if is_news or self.is_hearing:
                     log.warning("live nudges not heard, feeds look by themselves: %s", error)
-                self._is_hearing = False
+                self.is_hearing = is_news = False
             await asyncio.sleep(self._pace.reconnect)
 
     async def _hear(self, channel: PubSub) -> None:
@@ -183,7 +184,7 @@ class Live(Generic[T]):
     def _told(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "subscribe":  # from here on nothing is missed; until here, anything may have been
-                self._is_hearing = True
+                self.is_hearing = True
                 for feed, _ in self._feeds.values():
                     feed.nudge()
             case "message":

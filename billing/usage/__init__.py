@@ -9,13 +9,12 @@ from billing.usage.events import (
 )
 from billing.usage.quarantine import purge_quarantine
 from billing.usage.replay import Wanted, count_replayable, replay_quarantined
-from billing.usage.shapes import InvalidEvent, incoming_event, parse_event
+from billing.usage.shapes import incoming_event, parse_event
 from billing.usage.store import record_usage, require_write
 
 __all__ = [
     "EventVerdict",
     "IncomingEvent",
-    "InvalidEvent",
     "MalformedEvent",
     "NumberText",
     "Wanted",

@@ -10,7 +10,6 @@ from enum import Enum, auto
 from billing.runtime import Runtime
 from sandbox.clock import set_out
 from sandbox.embedded import SandboxError
-from sandbox.seed.cast import ACTOR
 from sandbox.seed.history import beginning, play
 from sandbox.seed.stage import stage_of
 from sandbox.seed.standing import Standing, mark_begun, mark_done, standing, wipe
@@ -34,14 +33,14 @@ class Seeded(Enum):
 SAID = {
     Seeded.FRESH: "Seeded three organizations and the months behind them.",
     Seeded.KEPT: "The data of last time are there.",
-    Seeded.ANEW: "The data were another version's: seeded anew.",
+    Seeded.ANEW: "The data were of another version, or for another Stripe: seeded anew.",
 }
 
 
 async def refuse_foreign(runtime: Runtime) -> None:
     """Raise `ForeignData` for a database with data not the demo's. To be asked before migrating."""
     async with runtime.sessions() as session:
-        if await standing(session) is Standing.FOREIGN:
+        if await standing(session, runtime.settings) is Standing.FOREIGN:
             raise ForeignData(
                 "The database has data that are not the demo's. Give DATABASE_URL an empty one."
             )
@@ -55,7 +54,7 @@ async def seed(runtime: Runtime) -> Seeded:
     """
     await refuse_foreign(runtime)
     async with runtime.sessions() as session:
-        found = await standing(session)
+        found = await standing(session, runtime.settings)
     if found is Standing.SEEDED:
         return Seeded.KEPT
     if found is Standing.STALE:
@@ -74,10 +73,10 @@ async def _play(runtime: Runtime) -> None:
             present = PRESENT
             await set_out(session, runtime.settings, present)
         start = beginning(present)
-        await mark_begun(session, ACTOR, start)
+        await mark_begun(session, runtime.settings, start)
     async with stage_of(runtime, start) as stage:
         await play(stage, present)
     async with runtime.sessions.begin() as session:
         if runtime.settings.stripe_api_base is not None:
             await set_out(session, runtime.settings, present)
-        await mark_done(session, ACTOR, present)
+        await mark_done(session, runtime.settings, present)

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from billing.audit import record_act
 from billing.models import AuditEntry, Base, Organization
+from billing.settings import Settings
+from sandbox.seed.cast import ACTOR
 from sandbox.toolchain import REPOSITORY
 
 _BEGUN = "sandbox.seeding"
@@ -25,18 +27,19 @@ class Standing(Enum):
     FOREIGN = auto()
 
 
-def version() -> str:
-    """Changes with whatever shapes the demo's data, the fake Stripe's kept account among it."""
+def version(settings: Settings) -> str:
+    """Changes with whatever shapes the demo's data: our sources, and whose Stripe has it too."""
     digest = hashlib.sha256()
     for source in _SOURCES:
         place = REPOSITORY / source
         files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
         for file in files:
             digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
+    stripe = "fake" if settings.stripe_api_base else "real"
+    return f"{digest.hexdigest()[:12]}, {stripe} Stripe"
 
 
-async def standing(session: AsyncSession) -> Standing:
+async def standing(session: AsyncSession, settings: Settings) -> Standing:
     """Looks before anything is migrated, so it asks for the tables first."""
     if not await session.scalar(select(text("to_regclass('organizations') IS NOT NULL"))):
         return Standing.EMPTY
@@ -46,7 +49,7 @@ async def standing(session: AsyncSession) -> Standing:
         select(AuditEntry.action, AuditEntry.subject).where(AuditEntry.action.in_((_BEGUN, _DONE)))
     )
     marks = {(action, subject) for action, subject in acts}
-    if (_DONE, version()) in marks:
+    if (_DONE, version(settings)) in marks:
         return Standing.SEEDED
     if marks:
         return Standing.STALE
@@ -54,14 +57,14 @@ async def standing(session: AsyncSession) -> Standing:
     return Standing.FOREIGN if is_used else Standing.EMPTY
 
 
-async def mark_begun(session: AsyncSession, actor: str, now: datetime) -> None:
+async def mark_begun(session: AsyncSession, settings: Settings, now: datetime) -> None:
     """From here on the data is known to be the demo's."""
-    await record_act(session, actor=actor, action=_BEGUN, subject=version(), now=now)
+    await record_act(session, actor=ACTOR, action=_BEGUN, subject=version(settings), now=now)
 
 
-async def mark_done(session: AsyncSession, actor: str, now: datetime) -> None:
+async def mark_done(session: AsyncSession, settings: Settings, now: datetime) -> None:
     """The whole seed is there."""
-    await record_act(session, actor=actor, action=_DONE, subject=version(), now=now)
+    await record_act(session, actor=ACTOR, action=_DONE, subject=version(settings), now=now)
 
 
 async def wipe(connection: AsyncConnection) -> None:

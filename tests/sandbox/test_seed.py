@@ -19,7 +19,7 @@ from tests.factories import an_organization
 async def test_a_seed_left_half_done_is_begun_anew_and_then_kept(sandbox: Runtime) -> None:
     async with sandbox.sessions.begin() as session:
         await an_organization(session, key="acme")
-        await mark_begun(session, "sandbox", PRESENT)
+        await mark_begun(session, sandbox.settings, PRESENT)
 
     assert await seed(sandbox) is Seeded.ANEW
     assert (await sandbox.now() - PRESENT).total_seconds() < 60
