@@ -113,8 +113,8 @@ async def send_duplicate_usage(runtime: Runtime) -> str:
 
 
 async def flush_redis(runtime: Runtime) -> str:
-    """Lose everything Redis has."""
-    await runtime.nudges.redis.flushall()
+    """Lose everything our database of Redis has; a Redis that was given may hold others'."""
+    await runtime.nudges.redis.flushdb()
     return "Redis is empty: no nudge, no queue and no live channel is left of before."
 
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _COMPUTING_MAX = 4
 """Feeds that compute at once: fewer than the database connections of the process."""
 
+_CANCEL_AGAIN_SECONDS = 0.2
+
 T = TypeVar("T")
 Compute = Callable[[OrgId, T | None], Awaitable[T]]
 """An organization's figures of now; what they were before may spare some of the work."""
@@ -75,8 +77,8 @@ class Feed(Generic[T]):
         return self.newest
 
     async def run(self) -> None:
-        """Compute until cancelled. A failure keeps the last figures; pages say how old they are."""
-        while True:
+        """Compute while watched. A failure keeps the last figures; pages say how old they are."""
+        while self.watchers:
             self._moved.clear()
             try:
                 async with self._gate:
@@ -114,10 +116,7 @@ class Live(Generic[T]):
         try:
             yield self
         finally:
-            tasks = [ear, *(task for _, task in self._feeds.values())]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end({ear, *(task for _, task in self._feeds.values())})
 
     @property
     def watched(self) -> set[OrgId]:
@@ -182,13 +181,22 @@ class Live(Generic[T]):
                 was_asked = True
 
     def _told(self, message: dict[str, Any]) -> None:
-        match message["type"]:
-            case "subscribe":  # from here on nothing is missed; until here, anything may have been
-                self.is_hearing = True
-                for feed, _ in self._feeds.values():
-                    feed.nudge()
-            case "message":
-                with suppress(ValueError):
-                    org_id = OrgId(UUID(message["data"].decode()))
-                    if org_id in self._feeds:
-                        self._feeds[org_id][0].nudge()
+        if message["type"] == "subscribe":  # until here, anything may have been missed
+            self.is_hearing = True
+            for feed, _ in self._feeds.values():
+                feed.nudge()
+        elif message["type"] == "message":
+            with suppress(ValueError):
+                org_id = OrgId(UUID(message["data"].decode()))
+                if org_id in self._feeds:
+                    self._feeds[org_id][0].nudge()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel until they end: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may
+    swallow a cancellation.
+    """
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_SECONDS)

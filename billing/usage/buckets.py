@@ -81,8 +81,6 @@ async def add_to_buckets(
 ) -> None:
     """Add a batch to its series' hours, creating what is not there yet."""
     tallies, dimensions = _tally(counted)
-    if not tallies:
-        return
     series_ids = await _series_ids(session, dimensions, now)
     rows = sorted(
         (

@@ -60,7 +60,6 @@ async def seed(runtime: Runtime) -> Seeded:
     if found is Standing.STALE:
         async with runtime.engine.begin() as connection:
             await wipe(connection)
-        await runtime.nudges.redis.flushdb()
     await _play(runtime)
     return Seeded.ANEW if found is Standing.STALE else Seeded.FRESH
 
@@ -78,5 +77,5 @@ async def _play(runtime: Runtime) -> None:
         await play(stage, present)
     async with runtime.sessions.begin() as session:
         if runtime.settings.stripe_api_base is not None:
-            await set_out(session, runtime.settings, present)
+            await set_out(session, runtime.settings, present)  # again, for playing took a while
         await mark_done(session, runtime.settings, present)

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any, Self
 
 import httpx
+from sqlalchemy import func, select
 
 from billing.api_keys import NewKey, create_key
-from billing.models import Scope
+from billing.models import Outcome, Scope, StripeEvent
 from billing.runtime import Runtime
 from sandbox.deployment import Deployment
 from sandbox.fleet import Usage
@@ -147,6 +148,13 @@ class Scene:
         """How many invoices of each status the fake holds, asked behind its back."""
         response = await self.browser.get(f"{self.deployment.stripe_url}/_control")
         return dict(response.json()["invoices"])
+
+    async def webhooks_handled(self) -> int:
+        """How many of Stripe's events have made us look."""
+        handled = StripeEvent.outcome == Outcome.PROCESSED
+        async with self.runtime.sessions() as session:
+            counted = select(func.count()).select_from(StripeEvent).where(handled)
+            return await session.scalar(counted) or 0
 
     async def now(self) -> datetime:
         """The sandbox's clock."""

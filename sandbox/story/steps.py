@@ -199,7 +199,8 @@ class Story:
         number = next(x["number"] for x in await self.scene.invoices() if x["slug"] == "acme")
         page = await self.scene.page(f"/orgs/acme/billing/invoices/{number}")
         expect_true(f"Paid on the page of {number}", "Paid" in page, "something else")
-        return f"all PAID in GraphQL; {number} Paid on its page"
+        webhooks = await self.scene.webhooks_handled()
+        return f"{webhooks} webhooks; all PAID in GraphQL, {number} Paid on its page"
 
     async def all_is_well(self) -> str:
         expect("the notice", None, await self.scene.banner())

@@ -149,11 +149,11 @@ async def test_an_invoice_that_is_not_there(
         assert (await dana.get(f"{acme.path}/invoices/{number}{twin}")).status_code == 404
 
 
+@pytest.mark.usefixtures("issued")
 async def test_another_organizations_invoice_is_not_there(
-    dana: httpx.AsyncClient, acme: Acme, sessions: Sessions, issued: InvoiceId
+    dana: httpx.AsyncClient, acme: Acme, sessions: Sessions
 ) -> None:
     other = await an_acme(sessions, "other")
-    assert issued
 
     assert (await dana.get(f"{acme.path}/invoices/{NUMBER}")).status_code == 200
     assert (await dana.get(f"{other.path}/invoices/{NUMBER}")).status_code == 404

@@ -84,7 +84,7 @@ async def test_what_moves_is_computed_again_once_for_all(
         await runtime.nudges.moved([ACME])
         again = await asyncio.gather(following(one), following(other))
 
-    assert (first, again) == ([1, 1], [2, 2])
+    assert (*first, *again) == (1, 1, 2, 2)
 
 
 async def test_news_of_others_move_nothing(runtime: Runtime, figures: Figures) -> None:
@@ -124,7 +124,7 @@ async def test_the_ear_comes_back_after_redis_was_away(runtime: Runtime, figures
         aclosing(live.figures(ACME)) as watcher,
     ):
         assert await following(watcher) == 1
-        await runtime.nudges.redis.execute_command("CLIENT", "KILL", "TYPE", "PUBSUB")
+        await runtime.nudges.redis.client_kill_filter(_type="pubsub")
         assert await following(watcher) == 2, "something may have been missed meanwhile"
         await runtime.nudges.moved([ACME])
         assert await following(watcher) == 3

@@ -84,7 +84,7 @@ REFUSALS: Sequence[tuple[object, str, str | None]] = (
     (an_event(data={"value": "1", "note": "a\0b"}), "INVALID_EVENT", "data.note"),
     (an_event(data={"value": "1", "a\ud800": "x"}), "INVALID_EVENT", "data"),
     (an_event(data={"value": "1", "note": deep(25)}), "INVALID_EVENT", "data"),
-    (an_event(data={"value": "1", "note": deep(900)}), "INVALID_EVENT", "data"),
+    (an_event(data={"value": "1", "note": deep(5000)}), "INVALID_EVENT", "data"),
 )
 LIMITS: Sequence[dict[str, object]] = (
     {"time": "2026-11-10T14:05:00Z"},
