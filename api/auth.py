@@ -1,12 +1,12 @@
 """Who is asking a machine's door: an API key, or the person whose browser it is."""
 
-from billing.accounts import Viewer
-from billing.api_keys import viewer_for_key
-from billing.sign_in import viewer_for_session
 from starlette.requests import Request
 
+from billing.accounts import Viewer
+from billing.api_keys import viewer_for_key
 from billing.errors import Unauthenticated
 from billing.runtime import Runtime
+from billing.sign_in import viewer_for_session
 
 SESSION_COOKIE = "session"
 

@@ -12,7 +12,7 @@ _BIN = Path(sys.executable).parent
 _PYTHON = sys.executable
 CHECKS = (
     ("format", (_BIN / "ruff", "format", "--check", "--quiet")),
-    ("lint", (_BIN / "ruff", "check", "--quiet")),
+    ("lint", (_BIN / "ruff", "check", "--no-cache", "--quiet")),
     ("types", (_BIN / "mypy", "--no-error-summary")),
     ("import floors", (_BIN / "lint-imports",)),
     ("migrations", (_PYTHON, "-m", "sandbox.migrations_check")),
