@@ -49,7 +49,10 @@ class Unauthenticated(BillingError):
 
 
 class Unavailable(BillingError):
-    """Try again: somebody we depend on is down, slow or limiting us."""
+    """Try again: somebody we depend on is down, slow or limiting us.
+
+    `is_rate_limit`: it works, and only told us to come later. That is no failed attempt.
+    """
 
     code = "UNAVAILABLE"
 

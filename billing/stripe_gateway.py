@@ -30,8 +30,6 @@ _RATE_LIMIT_PAUSE = timedelta(seconds=2)
 _DOWN_PAUSE = timedelta(seconds=5)
 _ALREADY_FINALIZED = "already finalized"
 
-_REQUEST_TOO_EARLY_OR_BUSY = (409, 429)
-
 
 class StripeRefused(Invalid):
     """Stripe understood and said no: trying the same again cannot help."""
@@ -62,8 +60,8 @@ class StripeGateway:
 
     client: stripe.StripeClient
 
-    async def create_customer(self, customer: Customer) -> StripeCustomerId:
-        """One organization always sends one key, so a lost answer does not make two customers."""
+    async def create_customer(self, customer: Customer, key: str) -> StripeCustomerId:
+        """Only what invoices and mails need, and our id to find it by."""
         with translated_errors():
             created = await self.client.v1.customers.create_async(
                 {
@@ -71,9 +69,21 @@ class StripeGateway:
                     "email": customer.email,
                     "metadata": {"organization_id": customer.organization_id},
                 },
-                {"idempotency_key": f"cus-{customer.organization_id}"},
+                {"idempotency_key": key},
             )
         return StripeCustomerId(created.id)
+
+    async def find_customer(self, customer: Customer) -> StripeCustomerId | None:
+        """The oldest with our id, by its e-mail; by list, which is consistent at once."""
+        with translated_errors():
+            pages = await self.client.v1.customers.list_async(
+                {"email": customer.email, "limit": _PAGE_SIZE}
+            )
+            found = [one.to_dict() async for one in pages.auto_paging_iter()]
+        ours = [
+            x for x in found if x["metadata"].get("organization_id") == customer.organization_id
+        ]
+        return StripeCustomerId(ours[-1]["id"]) if ours else None
 
     async def create_invoice(
         self, invoice: PushInvoice, customer: StripeCustomerId, key: str
@@ -192,14 +202,18 @@ def _translated(error: stripe.StripeError) -> BillingError:
     status = error.http_status or 0
     code = (error.error.code if error.error else None) or error.code
     text = f"{error.user_message or 'No reason given'} (request {error.request_id})"
-    if status == 429:
+    if status in {409, 429}:  # 409: another request is still at work under this very key
         return Unavailable(
-            f"Stripe is limiting our rate: {text}",
-            code="STRIPE_RATE_LIMITED",
+            f"Stripe is {'busy' if status == 409 else 'limiting our rate'}: {text}",
+            code="STRIPE_BUSY" if status == 409 else "STRIPE_RATE_LIMITED",
             retry_after=_RATE_LIMIT_PAUSE,
             is_rate_limit=True,
         )
-    if status in _REQUEST_TOO_EARLY_OR_BUSY or status >= 500:
+    if isinstance(error, stripe.IdempotencyError):
+        return Unavailable(
+            f"Stripe knows this key with other arguments: {text}", code="STRIPE_KEY_REUSED"
+        )
+    if status >= 500:
         return Unavailable(f"Stripe failed: {text}", code="STRIPE_DOWN", retry_after=_DOWN_PAUSE)
     return StripeRefused(f"Stripe refused{f' ({code})' if code else ''}: {text}")
 
@@ -249,7 +263,7 @@ WEBHOOK_TOLERANCE_SECONDS = 300
 def _signed_at(header: str) -> datetime:
     for part in header.split(","):
         name, _, value = part.partition("=")
-        if name.strip() == "t" and value.isascii() and value.isdigit() and len(value) <= 11:
+        if name == "t" and value.isascii() and value.isdigit() and len(value) <= 11:
             return datetime.fromtimestamp(int(value), UTC)
     raise Invalid("The Stripe-Signature header has no timestamp.", code="SIGNATURE_INVALID")
 
@@ -257,6 +271,6 @@ def _signed_at(header: str) -> datetime:
 def _is_signed(text: str, header: str, secret: str) -> bool:
     try:
         stripe.WebhookSignature.verify_header(text, header, secret, None)
-    except (stripe.SignatureVerificationError, ValueError):
+    except (stripe.SignatureVerificationError, ValueError, TypeError):  # not even ASCII
         return False
     return True

@@ -63,8 +63,11 @@ class StripeInvoice:
 class Stripe(Protocol):
     """All that we ask of Stripe. Every method may raise `Unavailable` or `StripeRefused`."""
 
-    async def create_customer(self, customer: Customer) -> StripeCustomerId:
-        """Create the customer of one organization, once."""
+    async def create_customer(self, customer: Customer, key: str) -> StripeCustomerId:
+        """Create the customer of one organization."""
+
+    async def find_customer(self, customer: Customer) -> StripeCustomerId | None:
+        """The one that carries our id, or None."""
 
     async def create_invoice(
         self, invoice: PushInvoice, customer: StripeCustomerId, key: str

@@ -193,8 +193,10 @@ class Live(Generic[T]):
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:
-    """Cancel until they end: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may
-    swallow a cancellation.
+    """Cancel until they end.
+
+    Once is not enough: until Python 3.12 `asyncio.wait_for`, which redis-py waits by, swallows a
+    cancellation that comes together with what it waited for.
     """
     while tasks:
         for task in tasks:

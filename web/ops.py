@@ -10,6 +10,7 @@ from billing.accounts import Viewer, organizations_for
 from billing.invoices import stuck_invoices, sync_health
 from billing.runtime import Runtime
 from web.auth import data, page
+from web.paging import after_slug
 from web.rendering import fragment, render
 
 PAGE_SIZE = 50
@@ -22,10 +23,9 @@ async def ops(request: Request) -> Response:
     """Read only: repairs are done from the command line, and audited there."""
     runtime: Runtime = request.state.runtime
     viewer = _staff(request)
+    after = after_slug(request.query_params.get("after"))
     async with runtime.sessions() as session:
-        rows = await organizations_for(
-            session, viewer, limit=PAGE_SIZE + 1, after_slug=request.query_params.get("after")
-        )
+        rows = await organizations_for(session, viewer, limit=PAGE_SIZE + 1, after_slug=after)
     sync = await _sync_context(runtime)
     shown = rows[:PAGE_SIZE]
     return render(

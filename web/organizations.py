@@ -6,6 +6,7 @@ from starlette.responses import RedirectResponse, Response
 from billing.accounts import Viewer, organizations_for
 from billing.runtime import Runtime
 from web.auth import page
+from web.paging import after_slug
 from web.rendering import render
 
 PAGE_SIZE = 50
@@ -15,7 +16,7 @@ async def home(request: Request) -> Response:
     """Straight to the bill where there is no choice."""
     runtime: Runtime = request.state.runtime
     viewer: Viewer = request.state.viewer
-    after = request.query_params.get("after")
+    after = after_slug(request.query_params.get("after"))
     async with runtime.sessions() as session:
         rows = await organizations_for(session, viewer, limit=PAGE_SIZE + 1, after_slug=after)
     if len(rows) == 1 and after is None and not viewer.is_staff:

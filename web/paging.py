@@ -17,6 +17,13 @@ class UnknownPage(Invalid):
         super().__init__("This page of the list does not exist. Start from its first page.")
 
 
+def after_slug(text: str | None) -> str | None:
+    """The last slug shown; None for the first page. Raises `UnknownPage`."""
+    if text is not None and not text.isprintable():  # PostgreSQL takes no NUL
+        raise UnknownPage
+    return text
+
+
 def after(invoice: Invoice) -> str:
     """The address's word for the invoices that follow this one."""
     return f"{invoice.period_start:%Y%m%d%H}-{invoice.id.hex}"

@@ -4,6 +4,6 @@
 what goes over.
 """
 
-from billing.invoice_sync.queue import push_due, push_invoice, retry_push
+from billing.invoice_sync.queue import push_due, retry_push
 
-__all__ = ["push_due", "push_invoice", "retry_push"]
+__all__ = ["push_due", "retry_push"]

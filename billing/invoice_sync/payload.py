@@ -34,5 +34,11 @@ def push_payload(invoice: Invoice, revision: int) -> PushInvoice:
 
 
 def payload_sha256(payload: PushInvoice) -> bytes:
-    """What was sent under a key must never change: Stripe refuses it, and we notice first."""
-    return hashlib.sha256(msgspec.json.encode(payload)).digest()
+    """Of what is owed: it must be the same at every attempt, whatever we come to send besides."""
+    owed = [
+        payload.number,
+        payload.currency,
+        payload.total_minor,
+        [(line.line_id, line.amount_minor) for line in payload.lines],
+    ]
+    return hashlib.sha256(msgspec.json.encode(owed)).digest()

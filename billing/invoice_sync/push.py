@@ -4,6 +4,7 @@ A crash, a lost answer or a second worker can come between any two lines here. I
 make a repeated call the same call; when Stripe may have forgotten them, we look before we create.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 
 from billing.errors import BillingError
-from billing.ids import InvoiceId, StripeCustomerId, StripeInvoiceId
+from billing.ids import StripeCustomerId, StripeInvoiceId
 from billing.models import InvoiceSync, SyncStep
 from billing.runtime import Runtime
 from billing.stripe_protocol import PushInvoice, PushLine, StripeInvoice
@@ -23,6 +24,10 @@ KEY_AGE_MAX = timedelta(hours=20)
 _CLOCK_SLACK = timedelta(hours=1)
 _DRAFT = "draft"
 _MOST_ADVANCED_FIRST = ("paid", "uncollectible", "open", _DRAFT)
+
+
+class Overtaken(Exception):
+    """The lease ran out and somebody else has one: what we know is old, and must not be written."""
 
 
 class Mismatch(BillingError):
@@ -41,6 +46,7 @@ class Push:
     runtime: Runtime
     invoice: PushInvoice
     customer: StripeCustomerId
+    claim: int
     step: SyncStep
     stripe_id: StripeInvoiceId | None
     key_attempt: int
@@ -61,12 +67,24 @@ class Push:
 
 
 async def push(work: Push) -> StripeInvoice:
-    """Take the steps that are left. Raises `Unavailable`, `StripeRefused` or `Mismatch`."""
+    """Take the steps that are left.
+
+    Raises `Unavailable`, `StripeRefused`, `Mismatch`, or `Overtaken`.
+    """
+    if work.is_in_doubt and work.stripe_id is not None:
+        work = await _again_if_gone(work)
     if work.step is SyncStep.NEW:
         work = await _create(work)
     if work.step is SyncStep.CREATED:
         work = await _add_lines(work)
     return await _finalize(work)
+
+
+async def _again_if_gone(work: Push) -> Push:
+    """Begin anew where somebody has deleted our draft: the usual repair of a wrong one."""
+    if await work.runtime.stripe.fetch_invoice(work.draft_id) is not None:
+        return work
+    return await _committed(replace(work, step=SyncStep.NEW, stripe_id=None))
 
 
 async def _create(work: Push) -> Push:
@@ -91,19 +109,23 @@ async def _adopt(work: Push, found: StripeInvoice) -> Push:
 
 async def _add_lines(work: Push) -> Push:
     missing: Sequence[PushLine] = work.invoice.lines
-    if work.is_in_doubt:
+    if work.is_in_doubt or work.key_attempt:  # an earlier doubt may have left only some of them
         there = await work.runtime.stripe.line_ids(work.draft_id)
         missing = [line for line in work.invoice.lines if line.line_id not in there]
+    if work.is_in_doubt:
         work = await _with_new_keys(work)
     held: StripeInvoice | None = None
-    for chunk, start in enumerate(range(0, len(missing), LINES_PER_CALL_MAX)):
+    for start in range(0, len(missing), LINES_PER_CALL_MAX):
         lines = missing[start : start + LINES_PER_CALL_MAX]
-        key = work.key(f"lines-{chunk}")
+        key = work.key(f"lines-{_chunk_name(lines)}")
         held = await work.runtime.stripe.add_lines(work.draft_id, lines, key)
-    if held is None:
-        held = await _fetched(work)
-    check(work.invoice, held)
+    check(work.invoice, held or await _fetched(work))
     return await _committed(replace(work, step=SyncStep.LINES))
+
+
+def _chunk_name(lines: Sequence[PushLine]) -> str:
+    """Other lines are another call: a number would give two bodies one key."""
+    return hashlib.sha256("".join(line.line_id for line in lines).encode()).hexdigest()[:16]
 
 
 async def _finalize(work: Push) -> StripeInvoice:
@@ -152,9 +174,9 @@ async def _with_new_keys(work: Push) -> Push:
 
 async def _committed(work: Push) -> Push:
     async with work.runtime.sessions.begin() as session:
-        await session.execute(
+        written = await session.scalar(
             update(InvoiceSync)
-            .where(InvoiceSync.invoice_id == InvoiceId(work.invoice.id))
+            .where(InvoiceSync.invoice_id == work.invoice.id, InvoiceSync.claim == work.claim)
             .values(
                 step=work.step,
                 stripe_invoice_id=work.stripe_id,
@@ -162,5 +184,9 @@ async def _committed(work: Push) -> Push:
                 keyed_at=work.keyed_at,
                 is_in_doubt=work.is_in_doubt,
             )
+            .returning(InvoiceSync.claim)
+            .execution_options(synchronize_session=False)
         )
+    if written is None:
+        raise Overtaken
     return work

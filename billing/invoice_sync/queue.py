@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -14,18 +15,20 @@ from billing.audit import record_act
 from billing.errors import BillingError, Conflict, NotFound, Unavailable
 from billing.ids import InvoiceId, StripeCustomerId
 from billing.invoice_sync.payload import payload_sha256, push_payload
-from billing.invoice_sync.push import KEY_AGE_MAX, Mismatch, Push, push
+from billing.invoice_sync.push import KEY_AGE_MAX, Mismatch, Overtaken, Push, push
 from billing.models import Invoice, InvoiceSync, Organization, SyncState, SyncStep
 from billing.runtime import Runtime
 from billing.stripe_protocol import Customer, StripeInvoice
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=2)
-"""How long one worker has an invoice to itself: longer than its calls take together."""
+LEASE = timedelta(minutes=5)
+"""How long one worker has an invoice to itself: longer than its calls usually take together."""
 
-BATCH_SIZE = 50
 CONCURRENCY = 10
+BUDGET_SECONDS = 120
+"""How long one sweep goes on: well under a job's time, and the next one comes soon."""
+
 BACKOFF_FIRST = timedelta(seconds=2)
 BACKOFF_DOUBLINGS_MAX = 8
 _LOST_ANSWERS_MAX = 2
@@ -33,68 +36,79 @@ _WAITING = (SyncState.PENDING, SyncState.PUSHING)
 
 
 async def push_due(runtime: Runtime) -> int:
-    """Push everything that is due, a batch at a time; answers how many were tried."""
-    gate = asyncio.Semaphore(CONCURRENCY)
-
-    async def push_one(invoice_id: InvoiceId) -> None:
-        async with gate:
-            await push_invoice(runtime, invoice_id)
-
+    """Push what is due, `CONCURRENCY` at a time; answers how many were tried."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + BUDGET_SECONDS
     tried = 0
-    while claimed := await _claim(runtime):
+    while loop.time() < deadline and (claimed := await _claim(runtime)):
         tried += len(claimed)
-        async with asyncio.TaskGroup() as group:
-            for invoice_id in claimed:
-                group.create_task(push_one(invoice_id))
+        await asyncio.gather(*(push_invoice(runtime, id_, claim) for id_, claim in claimed))
     return tried
 
 
-async def _claim(runtime: Runtime) -> Sequence[InvoiceId]:
-    """Lease up to `BATCH_SIZE` invoices that Stripe lacks; nobody else gets them meanwhile."""
+async def _claim(runtime: Runtime) -> Sequence[tuple[InvoiceId, int]]:
+    """Lease as many of the invoices that Stripe lacks as are started at once.
+
+    Nobody else gets them while the lease lasts, and whoever claims one later stops us from writing.
+    """
     now = await runtime.now()
     due = (
         select(InvoiceSync.invoice_id)
         .where(InvoiceSync.state.in_(_WAITING), InvoiceSync.next_attempt_at <= now)
         .order_by(InvoiceSync.next_attempt_at)
-        .limit(BATCH_SIZE)
+        .limit(CONCURRENCY)
         .with_for_update(skip_locked=True)
     )
     async with runtime.sessions.begin() as session:
-        claimed = await session.scalars(
+        claimed = await session.execute(
             update(InvoiceSync)
             .where(InvoiceSync.invoice_id.in_(due))
-            .values(state=SyncState.PUSHING, next_attempt_at=now + LEASE)
-            .returning(InvoiceSync.invoice_id)
+            .values(
+                state=SyncState.PUSHING, next_attempt_at=now + LEASE, claim=InvoiceSync.claim + 1
+            )
+            .returning(InvoiceSync.invoice_id, InvoiceSync.claim)
             .execution_options(synchronize_session=False)
         )
-        return claimed.all()
+        return [(row.invoice_id, row.claim) for row in claimed]
 
 
-async def push_invoice(runtime: Runtime, invoice_id: InvoiceId) -> None:
-    """Bring one leased invoice as far as Stripe lets us. What Stripe says is kept, not raised."""
+async def push_invoice(runtime: Runtime, invoice_id: InvoiceId, claim: int) -> None:
+    """Bring one leased invoice as far as Stripe lets us. What goes wrong is kept, not raised.
+
+    So one that trips over a fault of ours waits alone: nobody else's push ends with it.
+    """
     now = await runtime.now()
     try:
-        work = await _start(runtime, invoice_id, now)
-        await _finish(runtime, invoice_id, await push(work), now)
+        work = await _start(runtime, invoice_id, claim, now)
+        await _finish(work, await push(work))
+    except Overtaken:
+        log.warning("invoice %s: another worker has it now", invoice_id)
     except Unavailable as error:
-        await _postpone(runtime, invoice_id, error, now)
+        await _postpone(runtime, invoice_id, claim, error)
     except BillingError as error:
-        await _stop(runtime, invoice_id, error)
+        await _stop(runtime, invoice_id, claim, error)
+    except Exception:
+        log.exception("invoice %s waits: a fault of ours", invoice_id)
+        await _postpone(
+            runtime, invoice_id, claim, Unavailable("A fault of ours.", code="INTERNAL")
+        )
 
 
-async def _start(runtime: Runtime, invoice_id: InvoiceId, now: datetime) -> Push:
+async def _start(runtime: Runtime, invoice_id: InvoiceId, claim: int, now: datetime) -> Push:
     async with runtime.sessions.begin() as session:
         invoice, sync, org = await _loaded(session, invoice_id)
         payload = push_payload(invoice, sync.revision)
         digest = payload_sha256(payload)
-        assert sync.payload_sha256 in {None, digest}, "an issued invoice changed"
+        if sync.payload_sha256 not in {None, digest}:
+            raise Mismatch("What we owe Stripe of this invoice is not what we sent before.")
         is_in_doubt = _is_in_doubt(sync, payload.issued_at, now)
         sync.payload_sha256 = digest
         sync.keyed_at = sync.keyed_at or now
     return Push(
         runtime=runtime,
         invoice=payload,
-        customer=org.stripe_customer_id or await _create_customer(runtime, org),
+        customer=org.stripe_customer_id or await _customer(runtime, org, sync, is_in_doubt),
+        claim=claim,
         step=sync.step,
         stripe_id=sync.stripe_invoice_id,
         key_attempt=sync.key_attempt,
@@ -122,54 +136,69 @@ async def _loaded(
     return invoice, invoice.sync, await session.get_one(Organization, invoice.org_id)
 
 
-async def _create_customer(runtime: Runtime, org: Organization) -> StripeCustomerId:
-    created = await runtime.stripe.create_customer(
-        Customer(organization_id=str(org.id), name=org.name, email=org.billing_email)
-    )
+async def _customer(
+    runtime: Runtime, org: Organization, sync: InvoiceSync, is_in_doubt: bool
+) -> StripeCustomerId:
+    """Created once for each organization; in doubt looked for first, and asked for anew."""
+    wanted = Customer(organization_id=str(org.id), name=org.name, email=org.billing_email)
+    key, found = f"cus-{org.id}", None
+    if is_in_doubt:
+        found = await runtime.stripe.find_customer(wanted)
+        key = f"{key}-a{sync.attempts}"
+    created = found or await runtime.stripe.create_customer(wanted, key)
     async with runtime.sessions.begin() as session:
         locked = await session.get_one(Organization, org.id, with_for_update=True)
         locked.stripe_customer_id = locked.stripe_customer_id or created
         return locked.stripe_customer_id
 
 
-async def _finish(
-    runtime: Runtime, invoice_id: InvoiceId, issued: StripeInvoice, now: datetime
-) -> None:
-    async with runtime.sessions.begin() as session:
-        sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
+async def _finish(work: Push, issued: StripeInvoice) -> None:
+    async with work.runtime.sessions.begin() as session:
+        sync = await _held(session, work.invoice.id, work.claim)
         sync.state = SyncState.PUSHED
         sync.step = SyncStep.FINALIZED
-        sync.pushed_at = now
+        sync.pushed_at = work.now
         sync.error_code = sync.error_message = None
         sync.hosted_invoice_url = issued.hosted_invoice_url
         sync.stripe_status = sync.stripe_status or issued.status
-        invoice = await session.get_one(Invoice, invoice_id)
-    await runtime.nudges.moved([invoice.org_id])
+        invoice = await session.get_one(Invoice, work.invoice.id)
+    await work.runtime.nudges.moved([invoice.org_id])
+
+
+async def _held(session: AsyncSession, invoice_id: InvoiceId, claim: int) -> InvoiceSync:
+    """The row, locked, if the lease is still ours. Raises `Overtaken`."""
+    sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
+    if sync.claim != claim:
+        raise Overtaken
+    return sync
 
 
 async def _postpone(
-    runtime: Runtime, invoice_id: InvoiceId, error: Unavailable, now: datetime
+    runtime: Runtime, invoice_id: InvoiceId, claim: int, error: Unavailable
 ) -> None:
     """Try again later. Being limited is nobody's fault and costs no attempt."""
     log.warning("invoice %s waits: %s: %s", invoice_id, error.code, error)
-    async with runtime.sessions.begin() as session:
-        sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
-        pause = error.retry_after if error.is_rate_limit else backoff(sync.attempts)
-        sync.attempts += 0 if error.is_rate_limit else 1
-        sync.is_in_doubt |= error.code == "STRIPE_DOWN" and sync.attempts >= _LOST_ANSWERS_MAX
-        sync.next_attempt_at = now + jittered(pause)
-        sync.error_code, sync.error_message = error.code, str(error)
+    now = await runtime.now()
+    with suppress(Overtaken):
+        async with runtime.sessions.begin() as session:
+            sync = await _held(session, invoice_id, claim)
+            pause = error.retry_after if error.is_rate_limit else backoff(sync.attempts)
+            sync.attempts += not error.is_rate_limit
+            failed_twice = error.code == "STRIPE_DOWN" and sync.attempts >= _LOST_ANSWERS_MAX
+            sync.is_in_doubt |= failed_twice or error.code == "STRIPE_KEY_REUSED"
+            sync.next_attempt_at = now + jittered(pause)
+            sync.error_code, sync.error_message = error.code, str(error)
 
 
-async def _stop(runtime: Runtime, invoice_id: InvoiceId, error: BillingError) -> None:
+async def _stop(runtime: Runtime, invoice_id: InvoiceId, claim: int, error: BillingError) -> None:
     """Trying the same again cannot help: a person has to look."""
     log.error("invoice %s stopped: %s: %s", invoice_id, error.code, error)
-    state = SyncState.HELD if isinstance(error, Mismatch) else SyncState.FAILED
-    async with runtime.sessions.begin() as session:
-        sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
-        sync.state = state
-        sync.is_in_doubt = True
-        sync.error_code, sync.error_message = error.code, str(error)
+    with suppress(Overtaken):
+        async with runtime.sessions.begin() as session:
+            sync = await _held(session, invoice_id, claim)
+            sync.state = SyncState.HELD if isinstance(error, Mismatch) else SyncState.FAILED
+            sync.is_in_doubt = True
+            sync.error_code, sync.error_message = error.code, str(error)
 
 
 async def retry_push(session: AsyncSession, number: str, *, actor: str, now: datetime) -> None:

@@ -35,6 +35,8 @@ class Organization(Base):
     """Who is billed. `key` is what usage events name as their subject, and never changes.
 
     `open_period_end` ends the earliest period that has no invoice row yet: what the close sweeps.
+    `subscription_changes` moves with every change of a subscription, so that a close which began
+    before one cannot commit after it.
     """
 
     __tablename__ = "organizations"
@@ -55,6 +57,7 @@ class Organization(Base):
     invoice_sequence: Mapped[int] = mapped_column(default=0)
     opened_at: Mapped[datetime]
     open_period_end: Mapped[datetime] = mapped_column(index=True)
+    subscription_changes: Mapped[int] = mapped_column(default=0)
     recorded_at: Mapped[datetime]
 
 

@@ -186,8 +186,8 @@ class InvoiceSync(Base):
 
     `step` is committed before the next call. `key_attempt` numbers idempotency keys: Stripe may
     forget one after 24 hours, so `keyed_at` says when the current ones were first used; in doubt,
-    a push looks before it creates. A fetch takes a ticket first, and is written only when none with
-    a later ticket has been.
+    a push looks before it creates. `claim` numbers the leases: only the latest may write. A fetch
+    takes a ticket first, and is written only when none with a later ticket has been.
     """
 
     __tablename__ = "invoice_syncs"
@@ -204,6 +204,7 @@ class InvoiceSync(Base):
     step: Mapped[SyncStep] = mapped_column(default=SyncStep.NEW)
     revision: Mapped[int] = mapped_column(default=0)
     stripe_invoice_id: Mapped[StripeInvoiceId | None] = mapped_column(unique=True)
+    claim: Mapped[int] = mapped_column(default=0)
     key_attempt: Mapped[int] = mapped_column(default=0)
     keyed_at: Mapped[datetime | None]
     is_in_doubt: Mapped[bool] = mapped_column(default=False)

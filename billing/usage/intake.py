@@ -1,5 +1,6 @@
-"""The checks of one event, in the order product.md §3 gives: shape, organization, identity, time,
-meter. Pure: whatever they need was read before, for the whole batch.
+"""The checks of one event, in this order: shape, organization, identity, time limits, meter.
+
+Pure: whatever they need was read before, for the whole batch.
 
 Identity is the database's to decide, so what time and meter say is only noted here. It counts when
 the identity turns out to be free: the resend of an event grown too old still is a `DUPLICATE`.

@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("invoice_sequence", sa.BigInteger(), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("open_period_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("subscription_changes", sa.BigInteger(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "anchor_day BETWEEN 1 AND 31", name=op.f("ck_organizations_anchor_day_in_month")
@@ -482,6 +483,7 @@ def upgrade() -> None:
         ),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("stripe_invoice_id", sa.Text(), nullable=True),
+        sa.Column("claim", sa.BigInteger(), nullable=False),
         sa.Column("key_attempt", sa.BigInteger(), nullable=False),
         sa.Column("keyed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("is_in_doubt", sa.Boolean(), nullable=False),

@@ -14,7 +14,7 @@ from tests.billing.pushing import an_issued_invoice, assert_exactly_once, until_
 from tests.world import Clock
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """The worker died here."""
 
 
@@ -49,12 +49,11 @@ async def test_a_worker_may_die_at_any_call(
 ) -> None:
     invoice_id = await an_issued_invoice(connected)
     dying = replace(connected, stripe=cast(Stripe, Dying(connected.stripe, at, after=after)))
-    with pytest.raises(ExceptionGroup) as died:
+    with pytest.raises(Crash):
         await push_due(dying)
-    assert died.group_contains(Crash)
     assert await push_due(connected) == 0, "its lease has not run out"
 
-    clock.advance(timedelta(hours=hours, minutes=3))
+    clock.advance(timedelta(hours=hours, minutes=6))
     await until_pushed(connected, clock, invoice_id)
 
     assert_exactly_once(fake, invoice_id, 3494, 2)

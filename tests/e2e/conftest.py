@@ -1,7 +1,7 @@
 """A real Chromium at the real site, with whatever it complains about kept."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,3 +78,10 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
 async def chromium(runtime: Runtime, browser: Browser, token: str) -> AsyncIterator[Chromium]:
     async with serving(create_app(runtime)) as url:
         yield Chromium(browser, url, token)
+
+
+@pytest.fixture
+async def open_until_the_end() -> AsyncIterator[AsyncExitStack]:
+    """Keeps a tab open while servers come and go."""
+    async with AsyncExitStack() as stack:
+        yield stack

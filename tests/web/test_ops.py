@@ -69,3 +69,5 @@ async def test_organizations_are_listed_page_by_page(
     after = (await olga.get(f"/ops?after={acme.org.slug}")).text
     assert 'href="/orgs/zebra/billing"' in after
     assert 'href="/orgs/acme/billing"' not in after
+    for path in ("/ops", "/"):
+        assert (await olga.get(f"{path}?after=%00")).status_code == 422
