@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from billing.audit import record_act
 from billing.charges import charges_for
-from billing.errors import BillingError, Conflict
+from billing.errors import Conflict
 from billing.ids import InvoiceId, new_id
 from billing.invoices import issue
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, OneOffItem, Organization
@@ -45,6 +46,15 @@ class EarlierPeriodOpen(Conflict):
     code = "EARLIER_PERIOD_OPEN"
 
 
+class ChangedMeanwhile(Conflict):
+    """Somebody changed what was being closed: nothing has happened, and trying again helps."""
+
+    code = "CHANGED_MEANWHILE"
+
+
+_SERIALIZATION_FAILURE = "40001"
+
+
 async def close_due(runtime: Runtime) -> int:
     """Begin closing what has ended, issue what has waited long enough; answers how many issued.
 
@@ -53,8 +63,8 @@ async def close_due(runtime: Runtime) -> int:
     while await _begin_chunk(runtime):
         pass
     issued = 0
-    while chunk := await _issue_chunk(runtime):
-        issued += chunk
+    while once := await _issue_all(runtime):  # again: an issued period makes the next one due
+        issued += once
     return issued
 
 
@@ -64,11 +74,17 @@ async def _begin_chunk(runtime: Runtime) -> int:
         return await begin_closing(session, now)
 
 
-async def _issue_chunk(runtime: Runtime) -> int:
+async def _issue_all(runtime: Runtime) -> int:
+    """Once through everything that is due, past those that fail."""
     now = await runtime.now()
-    async with runtime.sessions() as session:
-        due = await due_invoice_ids(session, now)
-    return sum([await _issue_apart(runtime, invoice_id) for invoice_id in due])
+    issued, last = 0, None
+    while True:
+        async with runtime.sessions() as session:
+            chunk = await due_invoices(session, now, after=last)
+        if not chunk:
+            return issued
+        last = chunk[-1]
+        issued += sum([await _issue_apart(runtime, due.id) for due in chunk])
 
 
 async def _issue_apart(runtime: Runtime, invoice_id: InvoiceId) -> bool:
@@ -76,7 +92,7 @@ async def _issue_apart(runtime: Runtime, invoice_id: InvoiceId) -> bool:
     try:
         async with runtime.sessions.begin() as session:
             return await close_invoice(session, invoice_id, now)
-    except (SQLAlchemyError, BillingError, AssertionError):
+    except Exception:
         log.exception("invoice %s could not be issued; the next sweep tries again", invoice_id)
         return False
 
@@ -122,11 +138,21 @@ async def _begin(session: AsyncSession, org: Organization, now: datetime) -> Non
     await session.flush()
 
 
-async def due_invoice_ids(session: AsyncSession, now: datetime) -> Sequence[InvoiceId]:
-    """CLOSING invoices whose grace is over, each organization's earliest only."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A CLOSING invoice whose grace is over."""
+
+    closes_at: datetime
+    id: InvoiceId
+
+
+async def due_invoices(
+    session: AsyncSession, now: datetime, *, after: Due | None = None
+) -> Sequence[Due]:
+    """Up to `CHUNK_SIZE`, each organization's earliest only; `after` is the last one seen."""
     earlier = aliased(Invoice)
-    rows = await session.scalars(
-        select(Invoice.id)
+    statement = (
+        select(Invoice.closes_at, Invoice.id)
         .where(
             Invoice.status == InvoiceStatus.CLOSING,
             Invoice.closes_at <= now,
@@ -141,7 +167,11 @@ async def due_invoice_ids(session: AsyncSession, now: datetime) -> Sequence[Invo
         .order_by(Invoice.closes_at, Invoice.id)
         .limit(CHUNK_SIZE)
     )
-    return rows.all()
+    if after is not None:
+        statement = statement.where(
+            tuple_(Invoice.closes_at, Invoice.id) > (after.closes_at, after.id)
+        )
+    return [Due(row.closes_at, row.id) for row in await session.execute(statement)]
 
 
 async def close_invoice(session: AsyncSession, invoice_id: InvoiceId, now: datetime) -> bool:
@@ -176,14 +206,38 @@ async def close_period_now(
 ) -> Invoice:
     """Staff waive what is left of the grace window of an ended period. `session` must be fresh.
 
-    Raises `PeriodNotEnded`, `PeriodAlreadyClosed`, or `EarlierPeriodOpen`.
+    Raises `PeriodNotEnded`, `PeriodAlreadyClosed`, `EarlierPeriodOpen`, or `ChangedMeanwhile`.
     """
     if period_end > now:
         raise PeriodNotEnded(
             f"The period ends at {period_end:%Y-%m-%d %H:%M} UTC.", field="periodEnd"
         )
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-    locked = await session.get_one(Organization, org.id, with_for_update=True)
+    try:
+        invoice = await _closing_to(session, org, period_end, now)
+        await _freeze(session, invoice, now)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _SERIALIZATION_FAILURE:
+            raise ChangedMeanwhile("The organization changed meanwhile: try again.") from None
+        raise
+    await record_act(
+        session,
+        actor=actor,
+        action="period.closed",
+        subject=str(invoice.number),
+        org_id=org.id,
+        details={"period": str(invoice.period), "total_minor": invoice.total_minor},
+        now=now,
+    )
+    return invoice
+
+
+async def _closing_to(
+    session: AsyncSession, org: Organization, period_end: datetime, now: datetime
+) -> Invoice:
+    locked = await session.get_one(
+        Organization, org.id, with_for_update=True, populate_existing=True
+    )
     await _begin(session, locked, now)
     invoice = await session.scalar(
         select(Invoice)
@@ -201,14 +255,4 @@ async def close_period_now(
         raise PeriodAlreadyClosed("No period that ended by then is waiting to be closed.")
     if invoice.period_end != period_end:
         raise EarlierPeriodOpen(f"Close the period {invoice.period} first.", field="periodEnd")
-    await _freeze(session, invoice, now)
-    await record_act(
-        session,
-        actor=actor,
-        action="period.closed",
-        subject=str(invoice.number),
-        org_id=org.id,
-        details={"period": str(invoice.period), "total_minor": invoice.total_minor},
-        now=now,
-    )
     return invoice

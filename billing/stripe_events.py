@@ -4,6 +4,7 @@ Events come twice, late and in any order, and carry whole seconds. So the handle
 invoice and writes what it finds: any order and repetition ends in the same state.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.errors import BillingError, Invalid, Unavailable
+from billing.errors import BillingError, Conflict, Invalid, Unavailable
 from billing.ids import InvoiceId, OrgId, StripeInvoiceId
 from billing.models import Invoice, InvoiceStatus, InvoiceSync, Outcome, StripeEvent, SyncState
 from billing.runtime import Runtime
@@ -21,8 +22,11 @@ from billing.stripe_protocol import StripeInvoice
 
 log = logging.getLogger(__name__)
 
-BATCH_SIZE = 100
-LEASE = timedelta(minutes=1)
+BATCH_SIZE = 20
+LEASE = timedelta(minutes=5)
+BUDGET_SECONDS = 120
+"""How long one sweep goes on: well under a job's time, and the next one comes soon."""
+
 RETRY_AFTER = timedelta(seconds=10)
 ATTEMPTS_MAX = 30
 """For an invoice that we do not know yet: its webhook can come before our own commit."""
@@ -33,6 +37,12 @@ _STATUS = {
     "void": InvoiceStatus.VOID,
     "uncollectible": InvoiceStatus.UNCOLLECTIBLE,
 }
+
+
+class AnotherCarriesOurId(Conflict):
+    """Two Stripe invoices name one of ours: only the one that we made may speak for it."""
+
+    code = "STRIPE_DUPLICATE"
 
 
 async def receive(session: AsyncSession, body: Mapping[str, object], now: datetime) -> bool:
@@ -78,12 +88,14 @@ def _row_of(body: Mapping[str, object], now: datetime) -> dict[str, object]:
 
 
 async def handle_due(runtime: Runtime) -> int:
-    """Handle every event that is due, with one fetch for all that are about the same invoice.
+    """Handle the events that are due, with one fetch for all that are about the same invoice.
 
     Answers how many events were tried.
     """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + BUDGET_SECONDS
     tried = 0
-    while claimed := await _claim(runtime):
+    while loop.time() < deadline and (claimed := await _claim(runtime)):
         tried += len(claimed)
         for about, events in _by_invoice(claimed).items():
             await _handle(runtime, about, events)
@@ -150,7 +162,7 @@ async def _refresh(
         found = await runtime.stripe.fetch_invoice(stripe_id)
         if found is None or found.invoice_id is None:
             return Outcome.IGNORED, "not an invoice of ours"
-        invoice_id = await _adopted(runtime, found.invoice_id)
+        invoice_id = await _adopted(runtime, found.invoice_id, stripe_id)
     if invoice_id is None:
         return Outcome.FAILED, "carries an id of ours that we do not have"
     ticket = await _ticket(runtime, invoice_id)
@@ -170,15 +182,22 @@ async def _known_as(runtime: Runtime, stripe_id: StripeInvoiceId) -> InvoiceId |
         )
 
 
-async def _adopted(runtime: Runtime, claimed: str) -> InvoiceId | None:
-    """The invoice that Stripe's metadata names, when a webhook was faster than our own commit."""
+async def _adopted(runtime: Runtime, claimed: str, stripe_id: StripeInvoiceId) -> InvoiceId | None:
+    """The invoice that Stripe's metadata names, when a webhook was faster than our own commit.
+
+    Raises `AnotherCarriesOurId` when ours is known to be another one: a copy made by hand, say.
+    """
     try:
         invoice_id = InvoiceId(UUID(claimed))
     except ValueError:
         return None
     async with runtime.sessions() as session:
         sync = await session.get(InvoiceSync, invoice_id)
-        return None if sync is None else sync.invoice_id
+    if sync is None:
+        return None
+    if sync.stripe_invoice_id not in {None, stripe_id}:
+        raise AnotherCarriesOurId(f"{stripe_id} carries the id of {sync.stripe_invoice_id}.")
+    return invoice_id
 
 
 async def _ticket(runtime: Runtime, invoice_id: InvoiceId) -> int:

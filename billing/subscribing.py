@@ -22,7 +22,7 @@ from billing.models import (
 )
 from billing.rules.invoicing import LineKind, draft_of
 from billing.rules.periods import Period, floor_hour, period_at
-from billing.subscriptions import refuse_pricing_twice
+from billing.subscriptions import refuse_pricing_twice, refuse_twice
 
 
 class StartInClosedPeriod(Conflict):
@@ -43,12 +43,14 @@ async def start_subscription(
     """Put `org` on a plan from the whole hour that `starts_at` lies in.
 
     Fees in advance for the rest of that period are invoiced at once, off the cycle. Raises
-    `NotFound`, `Invalid`, `StartInClosedPeriod` or `MeterPricedTwice`.
+    `NotFound`, `Invalid`, `StartInClosedPeriod`, `AlreadyOnPlan` or `MeterPricedTwice`.
     """
     plan = await _plan(session, plan_slug)
     start = floor_hour(starts_at)
-    await session.get_one(Organization, org.id, with_for_update=True)
+    org = await session.get_one(Organization, org.id, with_for_update=True, populate_existing=True)
+    org.subscription_changes += 1  # so that a close which has begun without it must begin again
     _check_start(org, start, now)
+    await refuse_twice(session, org, plan, start)
     await refuse_pricing_twice(session, org, plan, start)
     _check_currency(org, plan)
     subscription = Subscription(org_id=org.id, plan_id=plan.id, starts_at=start, recorded_at=now)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -95,16 +95,33 @@ def version_name(plan: Plan, price: Price, version: PriceVersion) -> str:
     return f"{plan.slug}/{price.slug}/{price.currency}@{version.number}"
 
 
+class AlreadyOnPlan(Conflict):
+    """The organization is on this plan."""
+
+    code = "ALREADY_ON_PLAN"
+
+
+async def refuse_twice(
+    session: AsyncSession, org: Organization, plan: Plan, since: datetime
+) -> None:
+    """Raise `AlreadyOnPlan` when it is in force from `since` on: a repeat must not bill twice."""
+    active = _active(org, since)
+    if await session.scalar(active.where(Subscription.plan_id == plan.id).limit(1)):
+        raise AlreadyOnPlan(f"{org.name} is on {plan.name} already.", field="plan")
+
+
+def _active(org: Organization, since: datetime) -> Select[Subscription]:
+    return select(Subscription).where(
+        Subscription.org_id == org.id,
+        or_(Subscription.ends_at.is_(None), Subscription.ends_at > since),
+    )
+
+
 async def refuse_pricing_twice(
     session: AsyncSession, org: Organization, plan: Plan, since: datetime
 ) -> None:
     """Raise `MeterPricedTwice` when a plan in force from `since` on prices one of these meters."""
-    active = await session.scalars(
-        select(Subscription).where(
-            Subscription.org_id == org.id,
-            or_(Subscription.ends_at.is_(None), Subscription.ends_at > since),
-        )
-    )
+    active = await session.scalars(_active(org, since))
     others = await plans_with_prices(session, [x.plan_id for x in active])
     ours = _metered(org, plan)
     for other in others.values():

@@ -8,11 +8,14 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC
+from functools import wraps
 from typing import Any
 
 from arq import cron
+from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
@@ -31,17 +34,38 @@ REDIS_PAUSE_SECONDS = 2
 POLL_SECONDS = 0.1
 
 
+def one_at_a_time(job: Callable[[dict[str, Any]], Awaitable[None]]) -> WorkerCoroutine:
+    """One run of a job in this process: a sweep that finds the last one at work has nothing to do.
+
+    Else a slow Stripe would fill every place of the worker with pushes, and closing would wait.
+    """
+
+    @wraps(job)
+    async def run(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - arq's
+        running: set[str] = ctx["running"]
+        if job.__name__ in running:
+            return
+        running.add(job.__name__)
+        try:
+            await job(ctx)
+        finally:
+            running.discard(job.__name__)
+
+    return run
+
+
 def worker_of(settings: Settings) -> Worker:
     """A worker of all jobs, each both nudged and swept for."""
     stack = AsyncExitStack()
 
     async def start(ctx: dict[Any, Any]) -> None:
+        ctx["running"] = set()
         ctx["runtime"] = await stack.enter_async_context(open_runtime(settings))
 
     async def stop(ctx: dict[Any, Any]) -> None:
         await stack.aclose()
 
-    sweeps = (close_periods, push_invoices, handle_stripe_events)
+    sweeps = [one_at_a_time(x) for x in (close_periods, push_invoices, handle_stripe_events)]
     return Worker(
         functions=[func(job, keep_result=0) for job in sweeps],
         cron_jobs=[

@@ -10,6 +10,7 @@ from billing.price_book.book import MeterEntry, PlanEntry, PriceBook, PriceEntry
 from billing.price_book.problems import Place, Problem
 from billing.price_book.standing import StandingPrice, price_name, standing_prices
 from billing.price_book.stored import Stored
+from billing.rules.prices import Timing
 
 
 def refusals(book: PriceBook, stored: Stored) -> list[Problem]:
@@ -56,6 +57,7 @@ def _price_refusals(plan: PlanEntry, price: PriceEntry, stored: Stored) -> Itera
         existing = versions.get(version.effective_from)
         if existing is None:
             yield from _in_closed_period(plan, price, version, stored)
+            yield from _in_paid_period(plan, price, version, stored)
         elif terms_of(existing.terms, price.currency) != terms_of(version.terms, price.currency):
             yield _edited(version, existing)
     yield from _mixed_timing(price, row)
@@ -96,6 +98,22 @@ def _in_closed_period(
             "CLOSED_PERIOD",
             f"Periods up to {closed:%Y-%m-%d %H:%M} UTC are invoiced for somebody on"
             f" {plan.slug}: take effect then or later.",
+        )
+
+
+def _in_paid_period(
+    plan: PlanEntry, price: PriceEntry, version: VersionEntry, stored: Stored
+) -> Iterator[Problem]:
+    """What is paid in advance is paid at the price it had: a later one would never be billed."""
+    if plan.slug not in stored.plans or version.terms.get("timing") != Timing.ADVANCE:
+        return
+    paid = stored.paid_until.get((stored.plans[plan.slug].id, price.currency))
+    if paid is not None and version.effective_from < paid:
+        yield Problem(
+            version.at.inside("effective_from"),
+            "PAID_PERIOD",
+            f"Somebody on {plan.slug} has paid this fee in advance up to {paid:%Y-%m-%d %H:%M} UTC:"
+            " take effect then or later.",
         )
 
 

@@ -27,6 +27,7 @@ class Stored:
     """The catalogue as it is, and what of it others already rely on.
 
     `closed_until`: the latest end of an invoiced period of somebody on the plan, per currency.
+    `paid_until`: the latest end of a period whose fees in advance somebody on the plan was billed.
     `held_together`: pairs of plans that some organization is on at the same time.
     """
 
@@ -34,6 +35,7 @@ class Stored:
     plans: Mapping[str, Plan]
     used_meters: frozenset[MeterId]
     closed_until: Mapping[tuple[PlanId, Currency], datetime]
+    paid_until: Mapping[tuple[PlanId, Currency], datetime]
     held_together: frozenset[tuple[PlanId, PlanId, Currency]]
 
     def meter_slug(self, price: Price) -> str | None:
@@ -56,6 +58,7 @@ async def read_stored(session: AsyncSession) -> Stored:
         plans={plan.slug: plan for plan in plans.all()},
         used_meters=await _used_meters(session),
         closed_until=await _closed_until(session),
+        paid_until=await _paid_until(session),
         held_together=await _held_together(session),
     )
 
@@ -74,6 +77,18 @@ async def _closed_until(session: AsyncSession) -> dict[tuple[PlanId, Currency], 
             Invoice.kind == InvoiceKind.PERIOD,
             Subscription.starts_at < Invoice.period_end,
             or_(Subscription.ends_at.is_(None), Subscription.ends_at > Invoice.period_start),
+        )
+        .group_by(Subscription.plan_id, Organization.currency)
+    )
+    return {(plan_id, currency): end for plan_id, currency, end in rows}
+
+
+async def _paid_until(session: AsyncSession) -> dict[tuple[PlanId, Currency], datetime]:
+    rows = await session.execute(
+        select(Subscription.plan_id, Organization.currency, func.max(Organization.open_period_end))
+        .join(Organization, Organization.id == Subscription.org_id)
+        .where(
+            or_(Subscription.ends_at.is_(None), Subscription.ends_at > Organization.open_period_end)
         )
         .group_by(Subscription.plan_id, Organization.currency)
     )

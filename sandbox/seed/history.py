@@ -138,9 +138,9 @@ async def close_all(runtime: Runtime, now: datetime) -> None:
         await closing.begin_closing(session, now)
     while True:
         async with runtime.sessions() as session:
-            due = await closing.due_invoice_ids(session, now)
-        if not due:
+            chunk = await closing.due_invoices(session, now)
+        if not chunk:
             return
-        for invoice_id in due:
+        for due in chunk:
             async with runtime.sessions.begin() as session:
-                await closing.close_invoice(session, invoice_id, now)
+                await closing.close_invoice(session, due.id, now)

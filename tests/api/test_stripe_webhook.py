@@ -73,6 +73,7 @@ async def test_either_secret_works_while_one_is_being_rolled(
 
 
 BODY = json.dumps(EVENT).encode()
+OLD = signed(BODY, at=NOW - 86_400)["Stripe-Signature"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,13 @@ BODY = json.dumps(EVENT).encode()
         (BODY, signed(BODY, secret="whsec_other"), 400, "SIGNATURE_INVALID"),
         (BODY, signed(BODY, at=NOW - 301), 400, "SIGNATURE_EXPIRED"),
         (BODY, signed(BODY, at=NOW + 301), 400, "SIGNATURE_EXPIRED"),
+        (
+            BODY,
+            {"Stripe-Signature": f"t={NOW},v1={'é' * 64}"},
+            400,
+            "SIGNATURE_INVALID",
+        ),
+        (BODY, {"Stripe-Signature": f"x=1, t={NOW},{OLD}"}, 400, "SIGNATURE_EXPIRED"),
         (b"{", signed(b"{"), 400, "INVALID_JSON"),
         (b"[]", signed(b"[]"), 400, "INVALID_JSON"),
         (b"{}", signed(b"{}"), 400, "INVALID_EVENT"),
@@ -99,7 +107,8 @@ async def test_what_stripe_did_not_send_changes_nothing(
     status: int,
     code: str,
 ) -> None:
-    answer = await http.post("/webhooks/stripe", content=body, headers=headers)
+    sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+    answer = await http.post("/webhooks/stripe", content=body, headers=sent)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert await stored(runtime) == 0

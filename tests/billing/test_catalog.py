@@ -221,6 +221,21 @@ async def test_a_version_is_never_dated_into_a_closed_period(
     assert await refused(runtime.sessions, open_) == []
 
 
+async def test_a_fee_that_is_paid_in_advance_changes_from_the_next_period_on(
+    runtime: Runtime, clock: Clock
+) -> None:
+    await applied(runtime.sessions, BOOK)
+    async with runtime.sessions.begin() as session:
+        org = await an_organization(session)
+        await start_subscription(session, org, "pro", clock.at, actor="cli", now=clock.at)
+    dearer = f"{BOOK}          - {{effective_from: 2026-11-20, model: FLAT, amount: 59, timing: ADVANCE}}\n"
+
+    assert await refused(runtime.sessions, dearer) == [
+        ("plans[0].prices[1].versions[1].effective_from", "PAID_PERIOD")
+    ]
+    assert await refused(runtime.sessions, dearer.replace("2026-11-20", "2026-12-01")) == []
+
+
 async def test_two_plans_of_one_organization_never_come_to_price_one_meter(
     sessions: Sessions,
 ) -> None:

@@ -220,6 +220,29 @@ async def test_money_is_never_adopted_from_stripe(
     assert (sync.state, sync.error_code) == (SyncState.HELD, "STRIPE_MISMATCH")
 
 
+async def test_a_copy_that_carries_our_id_does_not_speak_for_ours(
+    connected: Runtime, fake: FakeStripe, clock: Clock
+) -> None:
+    invoice_id, stripe_id = await a_pushed_invoice(connected)
+    other_id, copy = await a_pushed_invoice(connected)
+    for record in fake.world.invoices:
+        record.metadata["invoice_id"] = str(invoice_id)
+    async with connected.sessions.begin() as session:
+        await session.execute(
+            update(InvoiceSync)
+            .where(InvoiceSync.invoice_id == other_id)
+            .values(stripe_invoice_id=None)
+        )
+    await pay(fake, clock)
+    await hear(connected, told("invoice.paid", copy))
+    await handle_due(connected)
+
+    assert (await local(connected, invoice_id)).status is InvoiceStatus.OPEN
+    ((outcome, reason),) = await outcomes(connected)
+    assert outcome is Outcome.FAILED
+    assert reason == f"STRIPE_DUPLICATE: {copy} carries the id of {stripe_id}."
+
+
 class Slow:
     """Stripe whose first answer is read at once, but arrives after everybody else's."""
 

@@ -1,14 +1,17 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
+from billing.closing import ChangedMeanwhile, close_period_now
 from billing.errors import BillingError
 from billing.estimates import current_estimate
 from billing.invoices import get_invoice, invoices_for_org
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, Organization, Subscription
 from billing.runtime import Runtime
-from billing.subscribing import start_subscription
+from billing.subscribing import StartInClosedPeriod, start_subscription
 from jobs.close_periods import close_periods
 from tests.factories import a_meter, a_plan, a_price, an_organization
 from tests.world import Clock
@@ -105,15 +108,61 @@ async def test_the_fee_of_the_next_period_is_in_the_estimate(
         ("pro", NOVEMBER_15 + timedelta(hours=1), "START_IN_FUTURE"),
         ("pro", datetime(2026, 10, 31, 23, tzinfo=UTC), "START_IN_CLOSED_PERIOD"),
         ("rival", NOVEMBER_15, "METER_PRICED_TWICE"),
+        ("pro", NOVEMBER_15, "ALREADY_ON_PLAN"),
     ],
 )
 async def test_what_cannot_be_billed_is_refused_when_written(
     runtime: Runtime, acme: Organization, plan: str, at: datetime, code: str
 ) -> None:
-    if code == "METER_PRICED_TWICE":
+    if code in {"METER_PRICED_TWICE", "ALREADY_ON_PLAN"}:
         await start(runtime, acme, "pro", NOVEMBER_15)
     with pytest.raises(BillingError) as refusal:
         await start(runtime, acme, plan, at)
 
     assert refusal.value.code == code
     assert await invoices(runtime, acme) == []
+
+
+DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+async def test_a_start_reads_what_is_closed_under_its_lock(
+    runtime: Runtime, clock: Clock, acme: Organization
+) -> None:
+    clock.at = DECEMBER + timedelta(minutes=1)
+    async with runtime.sessions.begin() as session:
+        seen_before = await session.get_one(Organization, acme.id)
+        async with runtime.sessions.begin() as staff:
+            await close_period_now(staff, acme, DECEMBER, actor="test", now=clock.at)
+        with pytest.raises(StartInClosedPeriod):
+            await start_subscription(
+                session, seen_before, "support", NOVEMBER_15, actor="test", now=clock.at
+            )
+
+
+async def test_a_close_that_waited_for_a_start_does_not_miss_it(
+    runtime: Runtime, clock: Clock, acme: Organization
+) -> None:
+    clock.at = DECEMBER + timedelta(minutes=1)
+    locked = asyncio.Event()
+
+    async def start_slowly() -> None:
+        async with runtime.sessions.begin() as session:
+            org = await session.get_one(Organization, acme.id)
+            await start_subscription(session, org, "pro", NOVEMBER_15, actor="test", now=clock.at)
+            locked.set()
+            await until_somebody_waits(runtime)
+
+    starting = asyncio.create_task(start_slowly())
+    await locked.wait()
+    with pytest.raises(ChangedMeanwhile):
+        async with runtime.sessions.begin() as session:
+            await close_period_now(session, acme, DECEMBER, actor="test", now=clock.at)
+    await starting
+
+
+async def until_somebody_waits(runtime: Runtime) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(10), runtime.sessions() as session:
+        while not await session.scalar(waiting):
+            pass
