@@ -228,7 +228,8 @@ async def test_a_fee_that_is_paid_in_advance_changes_from_the_next_period_on(
     async with runtime.sessions.begin() as session:
         org = await an_organization(session)
         await start_subscription(session, org, "pro", clock.at, actor="cli", now=clock.at)
-    dearer = f"{BOOK}          - {{effective_from: 2026-11-20, model: FLAT, amount: 59, timing: ADVANCE}}\n"
+    version = "{effective_from: 2026-11-20, model: FLAT, amount: 59, timing: ADVANCE}"
+    dearer = f"{BOOK}          - {version}\n"
 
     assert await refused(runtime.sessions, dearer) == [
         ("plans[0].prices[1].versions[1].effective_from", "PAID_PERIOD")
