@@ -14,12 +14,13 @@ from api.auth import viewer_of
 from api.context import Context
 from api.errors import AWAY_MESSAGE, MASKED_MESSAGE, ErrorCode, code_of, refusal, shown
 from api.origins import refuse_cross_site
-from api.problems import BadRequest, headers_of, is_passing, status_of
+from api.problems import BadRequest, headers_of, status_of
 from api.requests import LEGACY_TYPE, GraphQLRequest, read_request, response_type
 from api.schema import schema
 from billing.accounts import Viewer
 from billing.errors import BillingError, Unauthenticated, Unavailable
 from billing.ids import new_id
+from billing.outages import is_database_away
 from billing.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ async def graphql(request: Request) -> Response:
     except BillingError as error:
         return _refused(request, error, request_id)
     except Exception as error:
-        if is_passing(error):
+        if is_database_away(error):
             return _refused(request, Unavailable(AWAY_MESSAGE), request_id)
         log.exception("request %s", request_id)
         masked = refusal(ErrorCode.INTERNAL, MASKED_MESSAGE, request_id)

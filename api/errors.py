@@ -14,7 +14,6 @@ import strawberry
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import FieldExtension
 
-from api.problems import is_passing
 from billing.errors import (
     BillingError,
     Conflict,
@@ -24,6 +23,7 @@ from billing.errors import (
     Unauthenticated,
     Unavailable,
 )
+from billing.outages import is_database_away
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def _told(error: GraphQLError) -> tuple[ErrorCode, str, str | None]:
     original = error.original_error
     if isinstance(original, BillingError):
         return code_of(original), error.message, original.code
-    if original is not None and is_passing(original):
+    if original is not None and is_database_away(original):
         return ErrorCode.UNAVAILABLE, AWAY_MESSAGE, None
     if error.path is not None:  # a resolver failed, and not by refusing
         return ErrorCode.INTERNAL, MASKED_MESSAGE, None

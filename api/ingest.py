@@ -8,16 +8,14 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from api.auth import key_viewer
+from api.bodies import read_body
 from api.event_formats import format_named
 from api.problems import (
-    BadRequest,
-    BodyTooLarge,
-    UnsupportedMediaType,
     answers_problems,
     problem,
 )
@@ -35,33 +33,13 @@ async def ingest(request: Request) -> Response:
     viewer = await key_viewer(request)
     require_write(viewer)
     decode = format_named(request.headers.get("content-type", ""))
-    events = decode(await _body(request))
+    events = decode(await read_body(request, BODY_BYTES_MAX, advice="send several"))
     verdicts = await record_usage(runtime, events, viewer=viewer, now=await runtime.now())
     if any(verdict.is_refused for verdict in verdicts):
         return _refusals(verdicts)
     if _wants_representation(request):
         return _representation(verdicts)
     return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
-async def _body(request: Request) -> bytes:
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
-    if int(request.headers.get("content-length", 0)) > BODY_BYTES_MAX:
-        raise _too_large()
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise _too_large()
-    except ClientDisconnect:
-        raise BadRequest("The body ended early.") from None
-    return bytes(body)
-
-
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"A request may have {BODY_BYTES_MAX:,} bytes (10 MiB): send several.")
 
 
 def _wants_representation(request: Request) -> bool:

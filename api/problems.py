@@ -5,9 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
 
-from asyncpg import PostgresError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +17,7 @@ from billing.errors import (
     Unauthenticated,
     Unavailable,
 )
+from billing.outages import DATABASE_ERRORS, is_database_away
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -56,10 +54,6 @@ _STATUSES: Mapping[type[BillingError], HTTPStatus] = {
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-# SQLSTATE classes and codes after which the same request may well succeed: connection lost, out of
-# resources, being stopped or started, deadlock, lock not had, fail-over to a read-only standby.
-_PASSING_SQLSTATES = ("08", "53", "57P0", "40001", "40P01", "55P03", "25006")
-
 
 def answers_problems(endpoint: Endpoint) -> Endpoint:
     """Answer this endpoint's refusals, and a database that is away, as problems."""
@@ -70,8 +64,8 @@ def answers_problems(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except BillingError as error:
             return refusal(error)
-        except (DBAPIError, PoolTimeout, PostgresError, OSError) as error:
-            if is_passing(error):
+        except DATABASE_ERRORS as error:
+            if is_database_away(error):
                 return refusal(Unavailable("The database is not answering; please try again."))
             raise
 
@@ -105,16 +99,6 @@ def problem(
         **members,
     }
     return Response(json.dumps(body), status, headers=dict(headers or {}), media_type=PROBLEM_TYPE)
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether the database is merely away, so that trying again later makes sense."""
-    if isinstance(error, OSError | PoolTimeout):
-        return True
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
-    return sqlstate.startswith(_PASSING_SQLSTATES)
 
 
 def status_of(error: BillingError) -> HTTPStatus:

@@ -5,53 +5,35 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from api.bodies import read_body
+from api.problems import BadRequest, answers_problems
 from billing import stripe_events
-from billing.errors import BillingError, Invalid
+from billing.errors import Invalid
 from billing.runtime import Runtime
 from billing.stripe_gateway import verify_webhook
 
 BODY_BYTES_MAX = 512 * 1024
 
 
-class BodyTooLarge(BillingError):
-    """More than any Stripe event has."""
-
-    code = "BODY_TOO_LARGE"
-
-
+@answers_problems
 async def receive(request: Request) -> Response:
     """Answer 200 only once the event is committed: until then Stripe keeps sending it.
 
     Whatever fails while storing is a 5xx by the outer edge, for the same reason.
     """
     runtime: Runtime = request.state.runtime
+    body = await read_body(request, BODY_BYTES_MAX, advice="no event of Stripe has more")
     now = await runtime.now()
     try:
-        body = await _body(request)
         header = request.headers.get("Stripe-Signature", "")
         verify_webhook(body, header, runtime.settings.stripe_webhook_secrets, now)
         event = _event(body, is_live=runtime.settings.stripe_is_live)
         async with runtime.sessions.begin() as session:
             await stripe_events.receive(session, event, now)
-    except BodyTooLarge as error:
-        return _refused(error, 413)
     except Invalid as error:
-        return _refused(error, 400)
+        raise BadRequest(str(error), code=error.code) from None
     await runtime.nudges.enqueue("handle_stripe_events")
     return JSONResponse({"received": True})
-
-
-def _refused(error: BillingError, status: int) -> Response:
-    return JSONResponse({"code": error.code, "message": str(error)}, status_code=status)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise BodyTooLarge(f"An event has at most {BODY_BYTES_MAX} bytes.")
-    return bytes(body)
 
 
 def _event(body: bytes, *, is_live: bool) -> dict[str, object]:

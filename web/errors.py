@@ -3,9 +3,6 @@
 import logging
 from http import HTTPStatus
 
-from asyncpg import PostgresError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,6 +17,7 @@ from billing.errors import (
     Unauthenticated,
     Unavailable,
 )
+from billing.outages import DATABASE_ERRORS, is_database_away
 from web.rendering import render
 from web.security import HEADERS
 
@@ -69,7 +67,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _away(request: Request, error: Exception) -> Response:
-    if isinstance(error, DBAPIError) and not error.connection_invalidated:
+    if not is_database_away(error):
         raise error  # it did answer: our statement is wrong
     log.error("the database does not answer: %s", error)
     return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.code, _AWAY)
@@ -96,9 +94,6 @@ def _answer(request: Request, status: HTTPStatus, code: str, words: str) -> Resp
 HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
     BillingError: _refused,
     HTTPException: _http,
-    DBAPIError: _away,
-    PostgresError: _away,
-    PoolTimeout: _away,
-    OSError: _away,
+    **dict.fromkeys(DATABASE_ERRORS, _away),
     Exception: _broken,
 }

@@ -14,7 +14,6 @@ from api.problems import (
     BodyTooLarge,
     UnsupportedMediaType,
     answers_problems,
-    is_passing,
     refusal,
 )
 from billing.accounts import OrganizationNotFound
@@ -26,6 +25,7 @@ from billing.errors import (
     Unauthenticated,
     Unavailable,
 )
+from billing.outages import is_database_away
 from billing.runtime import Runtime
 
 IN_A_MINUTE = timedelta(minutes=1)
@@ -69,7 +69,7 @@ async def test_a_connection_that_is_ended_is_passing_and_a_bug_is_not(runtime: R
         async with runtime.sessions() as session:
             with pytest.raises(DBAPIError) as failure:
                 await session.execute(text(statement))
-        failures[statement] = is_passing(failure.value)
+        failures[statement] = is_database_away(failure.value)
 
     assert list(failures.values()) == [True, False]
 
