@@ -18,6 +18,7 @@ from billing.ids import InvoiceId, new_id
 from billing.invoices import issue
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, OneOffItem, Organization
 from billing.rules.periods import ended_periods, period_after
+from billing.rules.quantities import plain
 from billing.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,15 @@ async def close_invoice(session: AsyncSession, invoice_id: InvoiceId, now: datet
 async def _freeze(session: AsyncSession, invoice: Invoice, now: datetime) -> None:
     org = await session.get_one(Organization, invoice.org_id)
     charges = await charges_for(session, org, invoice.period)
+    for unpriced in charges.unpriced:  # on no line: staff have to know
+        log.warning(
+            "%s, %s: %s %s of %s have no price and are not billed",
+            org.key,
+            invoice.period,
+            plain(unpriced.quantity),
+            unpriced.unit,
+            unpriced.meter,
+        )
     await session.execute(
         update(OneOffItem).where(OneOffItem.id.in_(charges.one_offs)).values(invoice_id=invoice.id)
     )

@@ -20,6 +20,8 @@ from billing.rules.quantities import plain
 DESCRIPTION_CHARACTERS_MAX = 200
 KEY_CHARACTERS_MAX = 200
 INCURRED_AHEAD_MAX = timedelta(minutes=5)
+INCURRED_AGO_MAX = timedelta(days=366)
+"""An older item is a slip of the pen: the year 1 is some languages' way to say nothing."""
 
 
 class IdempotencyConflict(Conflict):
@@ -104,14 +106,27 @@ def _checked_amount(org: Organization, item: NewOneOff, now: datetime) -> Money:
             code="INVALID_IDEMPOTENCY_KEY",
             field="idempotencyKey",
         )
-    if item.incurred_at is not None and item.incurred_at > now + INCURRED_AHEAD_MAX:
-        raise Invalid(
-            "An item cannot be incurred in the future.", code="TIME_IN_FUTURE", field="incurredAt"
-        )
+    _check_incurred(item.incurred_at, now)
     amount = Money.from_major(item.amount, org.currency)
     if amount.minor <= 0:
         raise Invalid("The amount must be above zero.", code="INVALID_AMOUNT", field="amount")
     return amount
+
+
+def _check_incurred(at: datetime | None, now: datetime) -> None:
+    if at is None:
+        return
+    if at > now + INCURRED_AHEAD_MAX:
+        raise Invalid(
+            "An item cannot be incurred in the future.", code="TIME_IN_FUTURE", field="incurredAt"
+        )
+    if at < now - INCURRED_AGO_MAX:
+        raise Invalid(
+            "An item incurred over a year ago is not billed any more: leave incurredAt out, or"
+            " give the instant it was incurred at.",
+            code="TIME_TOO_OLD",
+            field="incurredAt",
+        )
 
 
 def _body(item: NewOneOff) -> list[str | None]:

@@ -267,3 +267,19 @@ async def test_those_that_cannot_be_closed_stop_nobody_else(
 
     assert [x.status for x in await invoices(runtime, sound)] == [InvoiceStatus.OPEN]
     assert [x.status for x in await invoices(runtime, broken[0])] == [InvoiceStatus.CLOSING]
+
+
+async def test_usage_without_a_price_is_told_to_staff_when_it_is_not_billed(
+    runtime: Runtime,
+    clock: Clock,
+    sold: tuple[Meter, Plan],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    org = await a_customer(runtime, sold, "412.6", key="acme")
+    async with runtime.sessions.begin() as session:
+        gpu = await a_meter(session, "gpu_hours")
+        await counted(session, org.id, gpu, "5000", NOVEMBER_10)
+    clock.at = AFTER_GRACE
+    await sweep(runtime)
+
+    assert "acme, 2026-11-01 to 2026-12-01: 5000 GB of gpu_hours have no price" in caplog.text

@@ -1,8 +1,9 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from billing.errors import Invalid
 from billing.estimates import current_estimate, daily_costs
 from billing.models import Organization
 from billing.one_offs import IdempotencyConflict, NewOneOff, add_one_off
@@ -187,3 +188,22 @@ async def test_a_one_off_item_is_sold_once_per_key(runtime: Runtime, acme: Organ
         estimate = await current_estimate(session, acme, NOVEMBER_10)
 
     assert estimate.accrued.major == Decimal("15.94")
+
+
+@pytest.mark.parametrize(
+    ("at", "code"),
+    [
+        (datetime(1, 1, 1, tzinfo=UTC), "TIME_TOO_OLD"),
+        (datetime(2025, 11, 1, tzinfo=UTC), "TIME_TOO_OLD"),
+        (NOVEMBER_10 + timedelta(hours=1), "TIME_IN_FUTURE"),
+    ],
+)
+async def test_an_item_of_another_time_is_refused_before_it_is_stored(
+    sessions: Sessions, acme: Organization, at: datetime, code: str
+) -> None:
+    item = NewOneOff("Slip", Decimal("10.00"), Currency.USD, "slip", at)
+    async with sessions.begin() as session:
+        with pytest.raises(Invalid) as refusal:
+            await add_one_off(session, acme, item, actor="test", now=NOVEMBER_10)
+
+    assert (refusal.value.code, refusal.value.field) == (code, "incurredAt")
