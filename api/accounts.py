@@ -12,11 +12,11 @@ from api.context import Context, Info
 from api.cost import priced
 from api.invoices import Invoice, InvoiceFilter, invoice_by_number, page_of_invoices
 from api.nodes import Node, global_id
+from api.quarantine import QuarantinedEvent, page_of_quarantine
 from api.scalars import CurrencyCode
 from api.usage import Curve, Usage, usage_of
 from billing import accounts, models
 from billing.accounts import OrganizationNotFound
-from billing.estimates import current_estimate
 from billing.ids import OrgId
 from billing.models import Role, Scope
 from billing.usage.totals import Interval
@@ -119,10 +119,9 @@ class Organization(Node):
         metadata=priced(ESTIMATE_COST),
     )
     async def current_charges(self, info: Info) -> Estimate:
-        """The whole estimate at once, so that all its figures are of one moment."""
+        """Made once for a request, whole, so that all its figures are of one moment."""
         info.context.viewer.require(Scope.BILLING_READ, self.row.id)
-        async with info.context.reading() as session:
-            return Estimate.of(await current_estimate(session, self.row, info.context.now))
+        return Estimate.of(await info.context.loaders.charges.load(self.row))
 
     @strawberry.field(
         description="What one meter counted, by default by day. Needs usage:read.",
@@ -140,6 +139,17 @@ class Organization(Node):
         """From the hourly buckets. Null with an error, so that the rest is still answered."""
         info.context.viewer.require(Scope.USAGE_READ, self.row.id)
         return await usage_of(info, self.row, Curve(meter, from_, to, interval, group_by))
+
+    @strawberry.field(
+        description="Usage events that were refused: kept 30 days, never counted; newest first."
+        " Needs usage:read."
+    )
+    async def quarantine(
+        self, info: Info, first: First = PAGE_SIZE_DEFAULT, after: After = None
+    ) -> Connection[QuarantinedEvent]:
+        """Those whose sender may know this organization."""
+        info.context.viewer.require(Scope.USAGE_READ, self.row.id)
+        return await page_of_quarantine(info, self.row.id, Page.asked(first, after))
 
     @strawberry.field(description="Newest first. Needs billing:read.")
     async def invoices(

@@ -6,11 +6,12 @@ from typing import Annotated, Self
 
 import strawberry
 
+from api.cost import priced
 from api.lines import LineItem
+from api.loaders import Current
 from api.money import Money
 from api.periods import Period
 from api.scalars import exactly
-from billing import estimates
 from billing.errors import Invalid
 from billing.rules.ladders import Unpriced
 from billing.rules.money import total_of
@@ -18,6 +19,7 @@ from billing.usage import totals
 
 SHARES_DEFAULT = 20
 SHARES_MAX = 1_000
+BREAKDOWN_COST = 100
 
 Dimension = Annotated[str, strawberry.argument(description="app, region, resource, … or product.")]
 Shares = Annotated[
@@ -88,7 +90,7 @@ class CostBreakdown:
 class Estimate:
     """Every figure is of one moment: one snapshot of the database."""
 
-    value: strawberry.Private[estimates.Estimate]
+    current: strawberry.Private[Current]
     period: Period = strawberry.field(description="The open period.")
     as_of: datetime = strawberry.field(description="The moment the figures are of.")
     freshness: list[SourceFreshness] = strawberry.field(
@@ -107,10 +109,11 @@ class Estimate:
     unpriced: list[UnpricedUsage] = strawberry.field(description="Usage no price matches.")
 
     @classmethod
-    def of(cls, value: estimates.Estimate) -> Self:
+    def of(cls, current: Current) -> Self:
         """The domain's estimate, shown."""
+        value = current.estimate
         return cls(
-            value=value,
+            current=current,
             period=Period.of(value.period),
             as_of=value.as_of,
             freshness=[SourceFreshness.of(source, value.as_of) for source in value.sources],
@@ -124,21 +127,22 @@ class Estimate:
     @strawberry.field(description="The invoice's lines as they would stand, in order.")
     def lines(self) -> list[LineItem]:
         """With their arithmetic."""
-        return [LineItem.of(line) for line in self.value.lines]
+        return [LineItem.of(line) for line in self.current.estimate.lines]
 
     @strawberry.field(
-        description="Who caused `accrued`, by a dimension of the meters or by product."
+        description="Who caused `accrued`, by a dimension of the meters or by product.",
+        metadata=priced(BREAKDOWN_COST),
     )
     def by(self, dimension: Dimension, first: Shares = SHARES_DEFAULT) -> CostBreakdown:
-        """The parts sum to `accrued` to the minor unit."""
+        """The parts sum to `accrued` to the minor unit. Raises `Invalid` for an unknown one."""
         size = SHARES_DEFAULT if first is None else first
         if not 1 <= size <= SHARES_MAX:
             raise Invalid(f"first must be 1 to {SHARES_MAX}, not {size}.", field="first")
-        shares = self.value.by_dimension(dimension)
+        shares = self.current.by(dimension)
         rest = [share.amount for share in shares[size:]]
         return CostBreakdown(
             dimension=dimension,
             shares=[CostShare(value=x.value, amount=Money.of(x.amount)) for x in shares[:size]],
-            others=Money.of(total_of(rest, self.value.draft.currency)),
+            others=Money.of(total_of(rest, self.current.estimate.draft.currency)),
             others_count=len(rest),
         )

@@ -23,7 +23,7 @@ class Context:
         self.runtime = runtime
         self.viewer = viewer
         self.now = now
-        self.loaders = Loaders(self.reading)
+        self.loaders = Loaders(self.reading, now)
         self._places = Semaphore(SESSIONS_MAX)
 
     @asynccontextmanager

@@ -14,7 +14,7 @@ from api.auth import viewer_of
 from api.context import Context
 from api.errors import AWAY_MESSAGE, MASKED_MESSAGE, ErrorCode, code_of, refusal, shown
 from api.origins import refuse_cross_site
-from api.problems import BadRequest, headers_of, status_of
+from api.problems import BadRequest, headers_of, require_post, status_of
 from api.requests import LEGACY_TYPE, GraphQLRequest, read_request, response_type
 from api.schema import schema
 from billing.accounts import Viewer
@@ -44,6 +44,7 @@ async def graphql(request: Request) -> Response:
 
 
 async def _answer(request: Request, request_id: str) -> Response:
+    require_post(request, guide="docs/graphql.md")
     runtime: Runtime = request.state.runtime
     viewer = await _viewer(request, runtime)
     asked = await read_request(request)

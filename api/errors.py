@@ -104,13 +104,20 @@ def _told(error: GraphQLError) -> tuple[ErrorCode, str, str | None]:
         return code_of(original), error.message, original.code
     if original is not None and is_database_away(original):
         return ErrorCode.UNAVAILABLE, AWAY_MESSAGE, None
-    if error.path is not None:  # a resolver failed, and not by refusing
-        return ErrorCode.INTERNAL, MASKED_MESSAGE, None
+    if error.path is None:
+        return _told_before_running(error)
+    return ErrorCode.INTERNAL, MASKED_MESSAGE, None  # a resolver failed, and not by refusing
+
+
+def _told_before_running(error: GraphQLError) -> tuple[ErrorCode, str, str | None]:
+    original = error.original_error
     if isinstance(error, GraphQLSyntaxError):
         return ErrorCode.GRAPHQL_SYNTAX, error.message, None
     if original is None or isinstance(original, GraphQLError):
         code = (error.extensions or {}).get("code", ErrorCode.VALIDATION)
         return ErrorCode(code), error.message, None
+    if isinstance(original, ValueError):  # Python reads no whole number of over 4,300 digits
+        return ErrorCode.VALIDATION, "The request has a number of too many digits.", None
     return ErrorCode.INTERNAL, MASKED_MESSAGE, None
 
 

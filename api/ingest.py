@@ -15,10 +15,7 @@ from starlette.routing import BaseRoute, Route
 from api.auth import key_viewer
 from api.bodies import read_body
 from api.event_formats import format_named
-from api.problems import (
-    answers_problems,
-    problem,
-)
+from api.problems import METHODS, answers_problems, problem, require_post
 from billing.models import Verdict
 from billing.runtime import Runtime
 from billing.usage import EventVerdict, record_usage, require_write
@@ -29,6 +26,7 @@ BODY_BYTES_MAX = 10 * 1024 * 1024
 @answers_problems
 async def ingest(request: Request) -> Response:
     """Who it is comes before what it is, so that strangers cost nothing."""
+    require_post(request, guide="README.md")
     runtime: Runtime = request.state.runtime
     viewer = await key_viewer(request)
     require_write(viewer)
@@ -88,4 +86,4 @@ def _shown(index: int, verdict: EventVerdict) -> dict[str, object]:
     return {name: value for name, value in shown.items() if value is not None}
 
 
-routes: list[BaseRoute] = [Route("/api/v1/events", ingest, methods=["POST"])]
+routes: list[BaseRoute] = [Route("/api/v1/events", ingest, methods=METHODS)]

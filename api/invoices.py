@@ -81,7 +81,9 @@ class Invoice(Node):
     number: str | None = strawberry.field(description="Gapless per organization; null in CLOSING.")
     kind: InvoiceKind = strawberry.field(description="A period's, or with a cause of its own.")
     status: InvoiceStatus = strawberry.field(description="Where it stands.")
-    total: Money = strawberry.field(description="The sum of its rounded lines.")
+    total: Money | None = strawberry.field(
+        description="The sum of its rounded lines; null in CLOSING, while it is still counted."
+    )
     period: Period = strawberry.field(description="The time it is for.")
     issued_at: datetime | None = strawberry.field(description="When it was frozen and numbered.")
     paid_at: datetime | None = strawberry.field(description="When it was paid or nothing was due.")
@@ -99,7 +101,7 @@ class Invoice(Node):
             number=row.number,
             kind=row.kind,
             status=row.status,
-            total=Money.of(row.total),
+            total=None if row.status is InvoiceStatus.CLOSING else Money.of(row.total),
             period=Period.of(row.period),
             issued_at=row.issued_at,
             paid_at=row.paid_at,

@@ -10,8 +10,8 @@ from api.money import Money
 from api.periods import Period
 from api.scalars import exactly
 from billing import models
-from billing.invoices import steps_of
-from billing.rules import money, periods, rating
+from billing.invoices import draft_line_of
+from billing.rules import rating
 from billing.rules.invoicing import DraftLine, LineKind
 from billing.rules.money import Currency
 from billing.rules.rating import StepKind
@@ -97,21 +97,7 @@ class LineItem:
     @classmethod
     def of_row(cls, row: models.InvoiceLine, currency: Currency) -> Self:
         """An invoiced line, shown just as it was on the estimate."""
-        return cls.of(
-            DraftLine(
-                kind=row.kind,
-                key=row.key,
-                description=row.description,
-                span=periods.Period(row.span_start, row.span_end),
-                amount=money.Money(row.amount_minor, currency),
-                exact_minor=row.exact_minor,
-                segment=row.segment,
-                quantity=row.quantity,
-                unit=row.unit,
-                steps=steps_of(row),
-                product=row.product,
-            )
-        )
+        return cls.of(draft_line_of(row, currency))
 
 
 def exact_major(exact_minor: Fraction, currency: Currency) -> Decimal:

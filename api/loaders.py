@@ -1,25 +1,57 @@
 """Loaders: what many parents ask for one by one is fetched in one query, once per request."""
 
+from asyncio import gather
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from strawberry.dataloader import DataLoader
 
 from billing.accounts import Member, members_by_org
+from billing.catalog import meters
+from billing.errors import Invalid
+from billing.estimates import PRODUCT, CostShare, Estimate, current_estimate
 from billing.ids import InvoiceId, OrgId
 from billing.invoices import lines_by_invoice
-from billing.models import InvoiceLine
+from billing.models import InvoiceLine, Organization
+from billing.names import did_you_mean
 
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 """Opens one short session: a session cannot be shared by resolvers that run side by side."""
 
 
+class Current:
+    """One organization's estimate; each breakdown of it is made once, however often asked for."""
+
+    def __init__(self, estimate: Estimate, dimensions: frozenset[str]) -> None:
+        self.estimate = estimate
+        self._dimensions = dimensions
+        self._shares: dict[str, list[CostShare]] = {}
+
+    def by(self, dimension: str) -> list[CostShare]:
+        """Who caused it. Raises `Invalid` for what no meter tells apart."""
+        if dimension not in self._dimensions:
+            near = did_you_mean(dimension, sorted(self._dimensions))
+            raise Invalid(
+                f"No meter has a dimension {dimension[:60]!r}.{near}",
+                code="UNKNOWN_DIMENSION",
+                field="dimension",
+            )
+        if dimension not in self._shares:
+            self._shares[dimension] = self.estimate.by_dimension(dimension)
+        return self._shares[dimension]
+
+
 class Loaders:
     """One request's loaders; each batch reads in a session of its own."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, now: datetime) -> None:
         self._reading = reading
+        self._now = now
+        self.charges: DataLoader[Organization, Current] = DataLoader(
+            self._charges, cache_key_fn=lambda org: org.id
+        )
         self.members: DataLoader[OrgId, list[Member]] = DataLoader(self._members)
         self.lines: DataLoader[InvoiceId, list[InvoiceLine]] = DataLoader(self._lines)
 
@@ -32,3 +64,13 @@ class Loaders:
         async with self._reading() as session:
             found = await lines_by_invoice(session, ids)
         return [found[invoice_id] for invoice_id in ids]
+
+    async def _charges(self, orgs: Sequence[Organization]) -> list[Current | BaseException]:
+        """Side by side; one that fails does not fail the others."""
+        return await gather(*map(self._current, orgs), return_exceptions=True)
+
+    async def _current(self, org: Organization) -> Current:
+        async with self._reading() as session:
+            estimate = await current_estimate(session, org, self._now)
+            known = {name for meter in await meters(session) for name in meter.dimensions}
+        return Current(estimate, frozenset(known | {PRODUCT}))

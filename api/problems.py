@@ -21,6 +21,9 @@ from billing.outages import DATABASE_ERRORS, is_database_away
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""What a route takes that refuses all but POST in its own words."""
+
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -42,10 +45,17 @@ class UnsupportedMediaType(Invalid):
     code = "UNSUPPORTED_MEDIA_TYPE"
 
 
+class MethodNotAllowed(Invalid):
+    """This address takes POST only."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+
 _STATUSES: Mapping[type[BillingError], HTTPStatus] = {
     BadRequest: HTTPStatus.BAD_REQUEST,
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     NotFound: HTTPStatus.NOT_FOUND,
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     Conflict: HTTPStatus.CONFLICT,
@@ -53,6 +63,12 @@ _STATUSES: Mapping[type[BillingError], HTTPStatus] = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+
+def require_post(request: Request, *, guide: str) -> None:
+    """Raises `MethodNotAllowed`, naming what to read; its route must take `METHODS`."""
+    if request.method != "POST":
+        raise MethodNotAllowed(f"Send a POST request here: {guide} shows how.")
 
 
 def answers_problems(endpoint: Endpoint) -> Endpoint:
@@ -112,9 +128,11 @@ def status_of(error: BillingError) -> HTTPStatus:
 
 
 def headers_of(error: BillingError) -> dict[str, str]:
-    """What its status calls for: how to sign in, when to come back."""
+    """What its status calls for: how to sign in, what to send, when to come back."""
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": "POST"}
     if isinstance(error, Unavailable):
         return {"Retry-After": str(max(1, round(error.retry_after.total_seconds())))}
     return {}

@@ -35,7 +35,12 @@ _DECODER = msgspec.json.Decoder(GraphQLRequest, float_hook=Decimal)
 
 
 def response_type(request: Request) -> str:
-    """The GraphQL media type, unless only plain JSON is named as acceptable."""
+    """The GraphQL media type, unless only plain JSON is named as acceptable.
+
+    Plain JSON too for whatever is no POST: a browser shows that, and saves the other to a file.
+    """
+    if request.method != "POST":
+        return LEGACY_TYPE
     accepted = request.headers.get("accept", "*/*")
     named = {part.split(";")[0].strip().lower() for part in accepted.split(",")}
     return LEGACY_TYPE if LEGACY_TYPE in named and RESPONSE_TYPE not in named else RESPONSE_TYPE

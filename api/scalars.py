@@ -26,6 +26,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 from billing.errors import BillingError
 from billing.rules.money import Currency
+from billing.rules.periods import YEARS_TEXT, is_within_years
 from billing.rules.quantities import exact_decimal, plain
 
 CurrencyCode = NewType("CurrencyCode", Currency)
@@ -67,17 +68,19 @@ def instant_text(value: datetime) -> str:
 
 
 def instant_from(value: object) -> datetime:
-    """An ISO 8601 instant that names its offset; held in UTC."""
+    """An ISO 8601 instant that names its offset, within `YEARS`; held in UTC."""
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if instant is not None and instant.tzinfo is not None:
-            return instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise GraphQLError(
-        "A DateTime is ISO 8601 with an offset, such as 2026-11-10T14:00:00Z"
-        f" or 2026-11-10T15:00:00+01:00, not {str(value)[:40]!r}."
-    )
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise GraphQLError(
+            "A DateTime is ISO 8601 with an offset, such as 2026-11-10T14:00:00Z"
+            f" or 2026-11-10T15:00:00+01:00, not {str(value)[:40]!r}."
+        )
+    if not is_within_years(instant):
+        raise GraphQLError(f"A DateTime must lie within {YEARS_TEXT}, not {str(value)[:40]!r}.")
+    return instant.astimezone(UTC)
 
 
 def currency_from(value: object) -> Currency:
@@ -127,7 +130,10 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="An instant, ISO 8601 with an offset (RFC 3339); always answered in UTC.",
+        description=(
+            "An instant, ISO 8601 with an offset (RFC 3339), within the years 1970 to 2199;"
+            " always answered in UTC."
+        ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=instant_text,
         parse_value=instant_from,

@@ -6,7 +6,6 @@ from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from api.connections import PAGE_SIZE_MAX
 from api.cost import CostLimit
 from api.limits import TOKENS_MAX, Limits
 from api.mutations.accounts import AccountMutations
@@ -33,7 +32,7 @@ class Schema(strawberry.Schema):
 schema = Schema(
     query=Query,
     mutation=Mutation,
-    config=StrawberryConfig(scalar_map=SCALARS, relay_max_results=PAGE_SIZE_MAX),
+    config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[
         lambda: MaxTokensLimiter(TOKENS_MAX),
         Limits,

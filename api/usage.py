@@ -16,7 +16,7 @@ from billing.errors import Invalid
 from billing.rules import periods
 from billing.rules.periods import ceil_hour, floor_hour, period_at
 from billing.usage import totals
-from billing.usage.totals import Interval, usage_over_time
+from billing.usage.totals import Interval, Spacing, usage_over_time
 
 strawberry.enum(Interval, description="How wide a point of a usage curve is, in UTC.")
 
@@ -87,11 +87,16 @@ async def usage_of(info: Info, org: models.Organization, curve: Curve) -> Usage:
     _check_dimension(meter, curve.group_by)
     async with info.context.reading() as session:
         points = await usage_over_time(
-            session, org.id, meter, span, interval=curve.interval, group_by=curve.group_by
+            session,
+            org.id,
+            meter,
+            span,
+            Spacing(curve.interval, curve.group_by),
+            limit=POINTS_MAX + 1,
         )
     if len(points) > POINTS_MAX:
         raise Invalid(
-            f"That is {len(points)} points, and {POINTS_MAX} are allowed:"
+            f"That is more than {POINTS_MAX:,} points:"
             " ask for a shorter time, a wider interval, or without groupBy.",
             code="TOO_MANY_POINTS",
         )

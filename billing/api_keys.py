@@ -14,6 +14,7 @@ from billing.ids import ApiKeyId, OrgId
 from billing.key_cache import KEY_PREFIX, KEYS, sha256_of, viewer_for_key
 from billing.models import ApiKey, Scope
 from billing.names import checked_name, did_you_mean
+from billing.rules.periods import YEARS_TEXT, is_within_years
 
 __all__ = ["NewKey", "api_keys", "create_key", "revoke_key", "viewer_for_key"]
 
@@ -83,6 +84,12 @@ def _checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | No
         raise Invalid(
             "The key would have expired already: give a later instant, or none.",
             code="EXPIRES_IN_PAST",
+            field="expiresAt",
+        )
+    if expires_at is not None and not is_within_years(expires_at):
+        raise Invalid(
+            f"A key must expire within {YEARS_TEXT}, or never.",
+            code="INVALID_EXPIRY",
             field="expiresAt",
         )
     return expires_at

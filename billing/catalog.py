@@ -17,14 +17,6 @@ async def meters(session: AsyncSession) -> Sequence[Meter]:
     return (await session.scalars(select(Meter).order_by(Meter.slug))).all()
 
 
-async def meters_by_event_type(session: AsyncSession) -> dict[str, list[Meter]]:
-    """The meters that each type of event feeds, by slug."""
-    by_type: dict[str, list[Meter]] = {}
-    for meter in await meters(session):
-        by_type.setdefault(meter.event_type, []).append(meter)
-    return by_type
-
-
 def terms_of(terms: Json, currency: Currency) -> Terms:
     """What a version's stored `terms` mean. Raises `InvalidPrice` when they are no price.
 

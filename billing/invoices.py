@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -21,6 +21,8 @@ from billing.models import (
     SyncState,
 )
 from billing.rules.invoicing import Draft, DraftLine, Settlement
+from billing.rules.money import Currency, Money
+from billing.rules.periods import Period
 from billing.rules.quantities import plain
 from billing.rules.rating import Step, StepKind
 
@@ -109,6 +111,23 @@ def _stored_step(step: Step) -> dict[str, str | int | None]:
     }
 
 
+def draft_line_of(line: InvoiceLine, currency: Currency) -> DraftLine:
+    """A stored line as the value it was rated to, to be shown like an estimate's."""
+    return DraftLine(
+        kind=line.kind,
+        key=line.key,
+        description=line.description,
+        span=Period(line.span_start, line.span_end),
+        amount=Money(line.amount_minor, currency),
+        exact_minor=line.exact_minor,
+        segment=line.segment,
+        quantity=line.quantity,
+        unit=line.unit,
+        steps=steps_of(line),
+        product=line.product,
+    )
+
+
 def steps_of(line: InvoiceLine) -> tuple[Step, ...]:
     """A stored line's arithmetic, exactly as it was rated."""
     return tuple(
@@ -165,17 +184,28 @@ async def get_invoice(session: AsyncSession, org_id: OrgId, invoice_id: InvoiceI
     return await _one(session, org_id, Invoice.id == invoice_id)
 
 
-async def get_invoice_by_number(session: AsyncSession, org_id: OrgId, number: str) -> Invoice:
-    """One invoice with lines and sync. Raises `NotFound`, also for another organization's."""
-    return await _one(session, org_id, Invoice.number == number)
+async def get_invoice_by_number(
+    session: AsyncSession, org_id: OrgId, number: str, *, with_lines: bool = True
+) -> Invoice:
+    """One invoice with sync and lines. Raises `NotFound`, also for another organization's."""
+    return await _one(session, org_id, Invoice.number == number, with_lines=with_lines)
 
 
-async def _one(session: AsyncSession, org_id: OrgId, condition: ColumnElement[bool]) -> Invoice:
-    invoice = await session.scalar(
+async def _one(
+    session: AsyncSession,
+    org_id: OrgId,
+    condition: ColumnElement[bool],
+    *,
+    with_lines: bool = True,
+) -> Invoice:
+    statement = (
         select(Invoice)
         .where(Invoice.org_id == org_id, condition)
-        .options(selectinload(Invoice.lines), selectinload(Invoice.sync))
+        .options(selectinload(Invoice.sync))
     )
+    if with_lines:
+        statement = statement.options(selectinload(Invoice.lines))
+    invoice = await session.scalar(statement)
     if invoice is None:
         raise NotFound("There is no such invoice.", code="INVOICE_NOT_FOUND")
     return invoice
@@ -197,7 +227,12 @@ async def lines_by_invoice(
 
 
 async def sync_health(session: AsyncSession, now: datetime) -> SyncHealth:
-    """Counts over all organizations. Delayed: one has failed to be sent, or has waited too long."""
+    """Counts over all organizations, of invoices that are issued and not in Stripe yet.
+
+    `waiting` are sent by themselves, at the next attempt or a later one; `failed` (Stripe refused
+    them) and `held` (what Stripe has is not what we sent) wait for a person. Delayed: a waiting one
+    has failed an attempt, or waits for `SYNC_DELAY_SHOWN`; those for a person do not count.
+    """
     states = InvoiceSync.state
     waiting = states.in_((SyncState.PENDING, SyncState.PUSHING))
     row = (
@@ -220,16 +255,19 @@ async def sync_health(session: AsyncSession, now: datetime) -> SyncHealth:
 
 
 async def stuck_invoices(
-    session: AsyncSession, *, limit: int
+    session: AsyncSession, now: datetime, *, limit: int
 ) -> Sequence[tuple[Organization, Invoice]]:
-    """Those whose sending was refused, held or is being tried again, the longest first."""
+    """Those whose sending was refused, held, is tried again or is late, the longest first."""
     rows = await session.execute(
         select(Organization, Invoice)
         .join(Organization, Organization.id == Invoice.org_id)
         .join(InvoiceSync, InvoiceSync.invoice_id == Invoice.id)
         .where(
             InvoiceSync.state.not_in((SyncState.PUSHED, SyncState.NOT_NEEDED)),
-            InvoiceSync.error_code.is_not(None),
+            or_(
+                InvoiceSync.error_code.is_not(None),
+                Invoice.issued_at <= now - SYNC_DELAY_SHOWN,
+            ),
         )
         .order_by(Invoice.issued_at, Invoice.id)
         .limit(min(limit, PAGE_SIZE_MAX))

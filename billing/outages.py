@@ -1,21 +1,29 @@
 """Whether the database is away, or has answered that we are wrong."""
 
+import errno
+import socket
+
 from asyncpg import PostgresError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 DATABASE_ERRORS: tuple[type[Exception], ...] = (DBAPIError, PostgresError, PoolTimeout, OSError)
-"""What may be raised where a database is asked; OSError is a connection that cannot be had."""
+"""What may be raised where a database is asked; some OSErrors are a connection we cannot have."""
 
 # SQLSTATE classes and codes after which the same request may well succeed: connection lost, out of
 # resources, being stopped or started, deadlock, lock not had, fail-over to a read-only standby.
 _PASSING_SQLSTATES = ("08", "53", "57P0", "40001", "40P01", "55P03", "25006")
 
+# None: where a host has several addresses, asyncio sums up their failures in an unnumbered OSError.
+_NETWORK_ERRNOS = {None, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+
 
 def is_database_away(error: BaseException) -> bool:
     """Whether it is merely away or busy, so that trying again later makes sense."""
-    if isinstance(error, OSError | PoolTimeout):
+    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError | socket.gaierror):
         return True
+    if isinstance(error, OSError):
+        return error.errno in _NETWORK_ERRNOS
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""

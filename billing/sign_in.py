@@ -15,6 +15,7 @@ from billing.ids import UserId
 from billing.models import Membership, User, WebSession
 from billing.names import checked_email
 from billing.passwords import is_password
+from billing.runtime import Sessions
 
 SESSION_LIFETIME = timedelta(days=14)
 SANDBOX_SESSION_LIFETIME = timedelta(days=400)
@@ -36,15 +37,18 @@ class WrongCredentials(Unauthenticated):
         super().__init__("The e-mail or the password is wrong.")
 
 
-async def sign_in(session: AsyncSession, email: str, password: str, now: datetime) -> str:
+async def sign_in(sessions: Sessions, email: str, password: str, now: datetime) -> str:
     """A new session's token, for the browser alone. Raises `WrongCredentials`.
 
-    It takes as long for an address nobody has as for one somebody has.
+    It takes as long for an address nobody has as for one somebody has, and holds no connection
+    while the password is checked: a flood of guesses must not keep the database from others.
     """
-    user = await _find_user(session, email)
+    async with sessions() as session:
+        user = await _find_user(session, email)
     if not await is_password(password, user.password_hash if user else None) or user is None:
         raise WrongCredentials
-    return await _start_session(session, user.id, now + SESSION_LIFETIME, now)
+    async with sessions.begin() as session:
+        return await _start_session(session, user.id, now + SESSION_LIFETIME, now)
 
 
 async def _find_user(session: AsyncSession, email: str) -> User | None:

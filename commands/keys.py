@@ -29,7 +29,7 @@ def keys() -> None:
     "--scope", "scopes", required=True, multiple=True, type=click.Choice([x.value for x in Scope])
 )
 @click.option("--org", "slug", help="The one organization it is for; else all of them.")
-@click.option("--expires-in-days", type=click.IntRange(min=1), help="Else it never expires.")
+@click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="Else it never expires.")
 @json_option
 def create(
     name: str,

@@ -44,11 +44,12 @@ def story() -> None:
 
 
 @click.command()
-def seed() -> None:
+@click.option("--anew", is_flag=True, help="Replace the demo's data of another version.")
+def seed(anew: bool) -> None:
     """Fill the migrated, empty database of a sandbox with the demo's data."""
     from commands.runtime import run as run_act  # noqa: PLC0415
     from sandbox.seed import SAID  # noqa: PLC0415
     from sandbox.seed import seed as fill  # noqa: PLC0415
 
     with _told():
-        click.echo(SAID[run_act(fill)])
+        click.echo(SAID[run_act(lambda runtime: fill(runtime, may_replace=anew))])

@@ -72,9 +72,9 @@ CONTROLS = (
     Control(
         "break-stripe",
         "Break Stripe",
-        "Down (503), limiting our rate (429), slow (5 s an answer), or hanging up once the work is"
-        " done. Then jump to month end: invoices wait on Ops, customers see a notice, and every"
-        " estimate goes on as if nothing were.",
+        "Then jump to month end. Down or Limited: invoices wait on Ops, customers see a notice, and"
+        " every estimate goes on as if nothing were. Slow: they arrive, late. Hangs up: three calls"
+        " are done, but never answered; each is repeated, and duplicates stay 0.",
         acts.break_stripe,
         choices=(
             ("down", "Down"),
@@ -102,7 +102,8 @@ CONTROLS = (
     Control(
         "accept-card",
         "Accept card",
-        "Invoices closed from now on are paid again.",
+        "Invoices closed from now on are paid again; a declined one is tried again days later, so"
+        " at the next jump.",
         acts.accept_card,
         asks_who=True,
         needs_fake=True,

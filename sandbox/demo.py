@@ -62,6 +62,7 @@ async def _start(supervisor: Supervisor, deployment: Deployment, wanted_port: in
     print_line(ready.said)
     supervisor.start(deployment.others(ready.simulators_key))
     await until_ready(deployment)
+    keepsakes.keep_environment(deployment.environ)
     print_line(_greeting(deployment, ready.apps_key, wanted_port))
 
 
@@ -77,12 +78,15 @@ def _greeting(deployment: Deployment, key: str, wanted_port: int) -> str:
 {"" if base.endswith(f":{wanted_port}") else taken}\
   Developer      {base}/orgs/acme/billing  one click: Dana, owner
   Ops            {base}/ops  one click: Olive, operations
-  GraphQL        {base}/graphql
+  GraphQL        POST {base}/graphql  see docs/graphql.md
   {stripe}
   Demo controls  {base}/_demo
 
   A key for your own apps, on every request as `Authorization: Bearer …`:
   {key}
+
+  For the command line, in another shell:
+  . .sandbox/demo.env && .venv/bin/stripe-sync sync status
 
   Ctrl-C ends all of it. The data are kept for next time; `make clean` removes them.
 """

@@ -3,10 +3,14 @@
 import json
 import os
 import secrets
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
 
 from sandbox.toolchain import STATE
 
 _FILE = STATE / "demo.json"
+_ENVIRONMENT = STATE / "demo.env"
 
 
 def secret(name: str) -> str:
@@ -23,12 +27,22 @@ def find(name: str) -> str | None:
     return _all().get(name)
 
 
+def keep_environment(environ: Mapping[str, str]) -> Path:
+    """Write what the demo's processes are told, for a shell to read; answers where."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environ.items())]
+    _write(_ENVIRONMENT, "\n".join(lines) + "\n")
+    return _ENVIRONMENT
+
+
 def keep(name: str, value: str) -> None:
     """Keep `value` under this name from now on."""
-    known = json.dumps(_all() | {name: value}, indent=2)
+    _write(_FILE, json.dumps(_all() | {name: value}, indent=2))
+
+
+def _write(path: Path, text: str) -> None:
     STATE.mkdir(exist_ok=True)
-    with os.fdopen(os.open(_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(known)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
 
 
 def _all() -> dict[str, str]:

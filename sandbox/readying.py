@@ -17,7 +17,7 @@ from sandbox.seed import SAID, Seeded, refuse_foreign, seed
 from sandbox.seed.cast import ACTOR
 
 _SIMULATORS_SCOPES = (Scope.USAGE_WRITE,)
-_APPS_SCOPES = (Scope.USAGE_WRITE, Scope.USAGE_READ, Scope.BILLING_READ)
+_APPS_SCOPES = (Scope.USAGE_WRITE, Scope.USAGE_READ, Scope.BILLING_READ, Scope.BILLING_WRITE)
 
 
 @dataclass(frozen=True, slots=True)

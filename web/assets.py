@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).resolve().parent / "static"
 VENDOR = "vendor/"
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "public, no-cache"
@@ -46,13 +46,14 @@ class Assets(StaticFiles):
     ) -> Response:
         """The file, or that it has not changed, with how long it may be kept."""
         response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["Cache-Control"] = _FOR_EVER if _is_versioned(scope) else _ASK_AGAIN
+        response.headers["Cache-Control"] = (
+            _FOR_EVER if _is_versioned(full_path, scope) else _ASK_AGAIN
+        )
         return response
 
 
-def _is_versioned(scope: Scope) -> bool:
-    path = (
-        scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/").removeprefix("static/")
-    )
+def _is_versioned(full_path: str | PathLike[str], scope: Scope) -> bool:
+    """By the file that was found, never by the path asked for: that may lead to it by detours."""
+    path = Path(full_path).relative_to(STATIC).as_posix()
     given = QueryParams(scope["query_string"]).get("v")
     return path.startswith(VENDOR) or (given is not None and given == _digest(path))

@@ -61,6 +61,6 @@ def _signature(request: Request, nonce: str) -> str:
 def _browser(request: Request) -> str:
     """What tells this browser from others; made up and remembered when it is new to us."""
     known = request.cookies.get(SESSION) or request.cookies.get(VISITOR)
-    if known is None and not hasattr(request.state, "visitor"):
+    if not known and not hasattr(request.state, "visitor"):
         request.state.visitor = secrets.token_urlsafe(32)
     return known or str(request.state.visitor)

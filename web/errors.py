@@ -1,5 +1,6 @@
 """Refusals and failures as people see them: what happened, what it does not touch, what to do."""
 
+import json
 import logging
 from http import HTTPStatus
 
@@ -49,7 +50,7 @@ _BROKEN = (
     "The fault is ours and has been recorded. Nothing you owe has changed by it. Please try again;"
     " if it stays, tell us what you wanted to see."
 )
-_MACHINE_PATHS = ("/api/", "/graphql", "/webhooks/")
+_MACHINE_PATHS = ("/graphql", "/webhooks/")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -81,14 +82,26 @@ async def _broken(request: Request, _error: Exception) -> Response:
 
 
 def _answer(request: Request, status: HTTPStatus, code: str, words: str) -> Response:
-    """A page for people; for scripts JSON; for htmx and streams plain text, never a whole page."""
+    """A page for people, JSON for scripts, a problem in the API; for htmx and streams plain text.
+
+    Never a page within a page.
+    """
     path = request.url.path
+    if path.startswith("/api/"):
+        return _problem(status, code, words)
     if path.endswith(".json") or path.startswith(_MACHINE_PATHS):
         return JSONResponse({"code": code, "message": words}, status)
     if path.endswith("/stream") or "hx-request" in request.headers:
         return PlainTextResponse(words, status)
     title = _TITLES.get(status, status.phrase)
     return render(request, "error.html", status=status, title=title, words=words, code=code)
+
+
+def _problem(status: HTTPStatus, code: str, words: str) -> Response:
+    """As the API's own refusals are (RFC 9457)."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value}
+    told = json.dumps({**body, "detail": words, "code": code})
+    return Response(told, status, media_type="application/problem+json")
 
 
 HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {

@@ -43,6 +43,7 @@ class Figures:
             "estimate": self.estimate,
             "period": self.estimate.period,
             "usage": usage,
+            "is_used": any(line.quantity for line in usage.lines),
             "fees": fees,
             "one_offs": one_offs,
             "accrued_exact": usage.exact_minor + fees.exact_minor + one_offs.exact_minor,

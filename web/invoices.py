@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.errors import NotFound
-from billing.invoices import get_invoice_by_number, invoices_for_org
+from billing.invoices import PAGE_SIZE_MAX, draft_line_of, get_invoice_by_number, invoices_for_org
 from billing.models import Invoice, Organization
 from billing.rules.invoicing import DraftLine
 from billing.runtime import Runtime
@@ -15,7 +15,7 @@ from web.auth import data, organization_of, page
 from web.exports import invoice_json, invoices_csv, invoices_json, lines_csv
 from web.paging import after, position
 from web.rendering import render
-from web.statement import sections, stored_line
+from web.statement import sections
 
 PAGE_SIZE = 25
 
@@ -32,14 +32,15 @@ class Page:
 async def invoices(request: Request) -> Response:
     """The list, a page at a time."""
     found = await _page_of(request)
-    is_first = "before" not in request.query_params
+    before = request.query_params.get("before")
     return render(
         request,
         "invoices/list.html",
         org=found.org,
         invoices=found.invoices,
         older=found.older,
-        is_first=is_first,
+        is_first=before is None,
+        here="" if before is None else f"?before={before}",
     )
 
 
@@ -51,39 +52,47 @@ async def invoices_as_json(request: Request) -> Response:
 
 
 async def invoices_as_csv(request: Request) -> Response:
-    """The list for spreadsheets, a page at a time too."""
-    found = await _page_of(request)
-    return invoices_csv(found.org, found.invoices)
+    """The list for spreadsheets: all of it, for they do not turn pages."""
+    runtime: Runtime = request.state.runtime
+    before = position(request.query_params.get("before"))
+    async with runtime.sessions() as session:
+        org = await organization_of(request, session)
+        found: list[Invoice] = []
+        while rows := await invoices_for_org(session, org.id, limit=PAGE_SIZE_MAX, before=before):
+            found += rows
+            before = (rows[-1].period_start, rows[-1].id)
+    return invoices_csv(org, found)
 
 
 async def invoice(request: Request) -> Response:
     """One issued invoice, in the shape the draft had."""
-    org, found, lines = await _invoice_of(request)
+    org, found = await _invoice_of(request)
     return render(
         request,
         "invoices/invoice.html",
         org=org,
         invoice=found,
         period=found.period,
-        sections=sections(lines, found.currency),
+        sections=sections(_lines(found), found.currency),
     )
 
 
 async def invoice_state(request: Request) -> Response:
-    """The state alone, asked for again and again until it is final."""
-    org, found, _ = await _invoice_of(request)
+    """The page's head, asked for again and again until the state is final."""
+    org, found = await _invoice_of(request, with_lines=False)
     return render(request, "invoices/_state.html", org=org, invoice=found)
 
 
 async def invoice_as_json(request: Request) -> Response:
     """The invoice for scripts."""
-    return invoice_json(*await _invoice_of(request))
+    org, found = await _invoice_of(request)
+    return invoice_json(org, found, _lines(found))
 
 
 async def invoice_as_csv(request: Request) -> Response:
     """Its lines for spreadsheets."""
-    _, found, lines = await _invoice_of(request)
-    return lines_csv(f"{found.number}.csv", lines)
+    _, found = await _invoice_of(request)
+    return lines_csv(f"{found.number}.csv", _lines(found))
 
 
 async def _page_of(request: Request) -> Page:
@@ -96,15 +105,19 @@ async def _page_of(request: Request) -> Page:
     return Page(org, shown, after(shown[-1]) if len(rows) > PAGE_SIZE else None)
 
 
-async def _invoice_of(request: Request) -> tuple[Organization, Invoice, list[DraftLine]]:
+async def _invoice_of(request: Request, *, with_lines: bool = True) -> tuple[Organization, Invoice]:
     runtime: Runtime = request.state.runtime
     async with runtime.sessions() as session:
         org = await organization_of(request, session)
         number = request.path_params["number"]
         if not number.isprintable():  # PostgreSQL takes no NUL
             raise NotFound("There is no such invoice.")
-        found = await get_invoice_by_number(session, org.id, number)
-    return org, found, [stored_line(found, line) for line in found.lines]
+        found = await get_invoice_by_number(session, org.id, number, with_lines=with_lines)
+    return org, found
+
+
+def _lines(invoice: Invoice) -> list[DraftLine]:
+    return [draft_line_of(line, invoice.currency) for line in invoice.lines]
 
 
 routes = [

@@ -57,7 +57,7 @@ async def _sync_context(runtime: Runtime) -> dict[str, Any]:
     now = await runtime.now()
     async with runtime.sessions() as session:
         health = await sync_health(session, now)
-        stuck = await stuck_invoices(session, limit=STUCK_SHOWN_MAX)
+        stuck = await stuck_invoices(session, now, limit=STUCK_SHOWN_MAX)
     return {"health": health, "stuck": stuck, "now": now}
 
 

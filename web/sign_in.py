@@ -38,8 +38,8 @@ async def submit_login(request: Request) -> Response:
     }
     email = given.get("email", "")
     try:
-        async with runtime.sessions.begin() as session:
-            token = await sign_in(session, email, given.get("password", ""), await runtime.now())
+        now = await runtime.now()
+        token = await sign_in(runtime.sessions, email, given.get("password", ""), now)
     except Unauthenticated as error:
         return await _login_page(
             request, next_path=given.get("next"), email=email, error=str(error), status=422

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from billing.invoices import steps_of
-from billing.models import Invoice, InvoiceLine
 from billing.rules.invoicing import LINE_ORDER, DraftLine, LineKind
 from billing.rules.money import Currency, Money, total_of
-from billing.rules.periods import Period
 
 _TITLES = {
     LineKind.CARRIED_IN: "Carried from before",
@@ -47,20 +44,3 @@ def sections(lines: Sequence[DraftLine], currency: Currency) -> list[Section]:
     """All that have lines, in the order of an invoice."""
     every = [section(lines, kind, currency) for kind in LINE_ORDER]
     return [one for one in every if one.lines]
-
-
-def stored_line(invoice: Invoice, line: InvoiceLine) -> DraftLine:
-    """An invoiced line as the value it was rated to, to be shown like an estimate's."""
-    return DraftLine(
-        kind=line.kind,
-        key=line.key,
-        description=line.description,
-        span=Period(line.span_start, line.span_end),
-        amount=Money(line.amount_minor, invoice.currency),
-        exact_minor=line.exact_minor,
-        segment=line.segment,
-        quantity=line.quantity,
-        unit=line.unit,
-        steps=steps_of(line),
-        product=line.product,
-    )

@@ -16,7 +16,6 @@ from billing.accounts.people import (
     create_user,
     get_user_by_email,
     members_by_org,
-    users_for_org,
 )
 from billing.accounts.viewers import (
     ALL_SCOPES,
@@ -45,5 +44,4 @@ __all__ = [
     "organizations_by_id",
     "organizations_by_key",
     "organizations_for",
-    "users_for_org",
 ]

@@ -1,6 +1,6 @@
 """People, and which organizations they belong to."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -95,11 +95,6 @@ async def add_member(
         now=now,
     )
     return membership
-
-
-async def users_for_org(session: AsyncSession, org_id: OrgId) -> Sequence[Member]:
-    """Everybody in it, by e-mail."""
-    return (await members_by_org(session, [org_id]))[org_id]
 
 
 async def members_by_org(

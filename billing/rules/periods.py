@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+YEARS = range(1970, 2200)
+"""Of every instant we take in: the first and last ones there are become infinities in PostgreSQL's
+driver, and no arithmetic can step past them."""
+
+YEARS_TEXT = f"the years {YEARS[0]} to {YEARS[-1]}"
+
 _HOUR = timedelta(hours=1)
+
+
+def is_within_years(instant: datetime) -> bool:
+    """Whether an aware instant lies in `YEARS`, in UTC."""
+    try:
+        return instant.astimezone(UTC).year in YEARS
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ show it to, and a replay would count what the sender had no right to send.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -107,6 +107,22 @@ async def purge_quarantine(session: AsyncSession, now: datetime) -> int:
         .returning(QuarantinedEvent.id)
     )
     return len(dropped.all())
+
+
+async def quarantine_of(
+    session: AsyncSession,
+    org_id: OrgId,
+    *,
+    limit: int,
+    before: tuple[datetime, UUID] | None = None,
+) -> Sequence[QuarantinedEvent]:
+    """One organization's refused events, newest first; `before` is the last one of a page."""
+    place = tuple_(QuarantinedEvent.recorded_at, QuarantinedEvent.id)
+    statement = select(QuarantinedEvent).where(QuarantinedEvent.org_id == org_id)
+    if before is not None:
+        statement = statement.where(place < before)
+    newest = statement.order_by(QuarantinedEvent.recorded_at.desc(), QuarantinedEvent.id.desc())
+    return (await session.scalars(newest.limit(limit))).all()
 
 
 def restored(event: Json) -> IncomingEvent | MalformedEvent:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from billing.errors import Invalid
+from billing.rules.periods import YEARS_TEXT, is_within_years
 from billing.rules.quantities import InvalidValue
 from billing.usage.events import (
     ATTRIBUTE_CHARACTERS_MAX,
@@ -104,10 +105,9 @@ def _time(value: object) -> datetime | None:
 def _utc(time: datetime) -> datetime:
     if time.tzinfo is None:
         raise InvalidEvent("time needs a time zone.", field="time")
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise InvalidEvent("time lies outside the years 1 to 9999.", field="time") from None
+    if not is_within_years(time):
+        raise InvalidEvent(f"time must lie within {YEARS_TEXT}.", field="time")
+    return time.astimezone(UTC)
 
 
 def _data(value: object) -> dict[str, object]:

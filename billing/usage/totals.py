@@ -26,6 +26,14 @@ class Interval(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Spacing:
+    """A curve has one point for each interval, and for each value of `group_by` where given."""
+
+    interval: Interval
+    group_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UsagePoint:
     """What was counted from `start` for one interval; `group` is one value of a dimension."""
 
@@ -119,12 +127,16 @@ async def usage_over_time(
     org_id: OrgId,
     meter: Meter,
     span: Period,
+    spacing: Spacing,
     *,
-    interval: Interval,
-    group_by: str | None = None,
+    limit: int,
 ) -> list[UsagePoint]:
-    """One meter's curve, oldest first; intervals in which nothing was counted are left out."""
-    start = func.date_trunc(interval.value.lower(), UsageBucket.hour, "UTC").label("start")
+    """One meter's curve, oldest first, at most `limit` points.
+
+    Intervals in which nothing was counted are left out.
+    """
+    group_by = spacing.group_by
+    start = func.date_trunc(spacing.interval.value.lower(), UsageBucket.hour, "UTC").label("start")
     group = (UsageSeries.dimensions[group_by].astext if group_by else literal(None)).label("group")
     statement = (
         select(start, group, _quantity(meter.aggregation).label("quantity"))
@@ -137,6 +149,7 @@ async def usage_over_time(
         )
         .group_by(start, group)
         .order_by(start, group)
+        .limit(limit)
     )
     rows = (await session.execute(statement)).all()
     return [UsagePoint(row.start, row.group, Decimal(row.quantity)) for row in rows]

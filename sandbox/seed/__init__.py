@@ -46,17 +46,24 @@ async def refuse_foreign(runtime: Runtime) -> None:
             )
 
 
-async def seed(runtime: Runtime) -> Seeded:
+async def seed(runtime: Runtime, *, may_replace: bool = True) -> Seeded:
     """Fill a migrated database, unless this very seed is there; another version's is replaced.
 
     Begins at `PRESENT`, or beside the real Stripe, whose clock cannot be moved, now.
-    Raises `ForeignData`.
+    Raises `ForeignData`; `SandboxError` outside the sandbox, and instead of replacing.
     """
+    if not runtime.settings.is_sandbox:
+        raise SandboxError("Only a sandbox is seeded: set ENVIRONMENT=sandbox.")
     await refuse_foreign(runtime)
     async with runtime.sessions() as session:
         found = await standing(session, runtime.settings)
     if found is Standing.SEEDED:
         return Seeded.KEPT
+    if found is Standing.STALE and not may_replace:
+        raise SandboxError(
+            "The demo's data of another version, or for another Stripe, are there:"
+            " --anew replaces them."
+        )
     if found is Standing.STALE:
         async with runtime.engine.begin() as connection:
             await wipe(connection)

@@ -1,10 +1,14 @@
 """Asking GraphQL in tests, and what there is to ask about."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.api_keys import NewKey, create_key
 from billing.closing import close_period_now
@@ -81,3 +85,16 @@ async def closed_months(
         async with sessions.begin() as session:
             invoices.append(await close_period_now(session, org, end, actor="test", now=end))
     return invoices
+
+
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    """What is sent to the database meanwhile."""
+    sent: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine.sync_engine, "before_cursor_execute", note)

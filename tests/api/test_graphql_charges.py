@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from billing.catalog import meters
 from billing.estimates import current_estimate
 from billing.models import Organization
-from billing.runtime import Sessions
-from tests.api.graphql import Graph, a_key, on_a_plan
+from billing.rules.periods import Period
+from billing.runtime import Runtime, Sessions
+from billing.usage.totals import Interval, Spacing, usage_over_time
+from tests.api.graphql import Graph, a_key, on_a_plan, statements
 from tests.factories import a_meter, counted
 from tests.world import NOVEMBER_10, Clock
 
@@ -91,7 +94,7 @@ async def test_usage_without_a_price_is_shown(
     assert charges["unpriced"] == [{"meter": "gpu_hours", "quantity": "1200.5", "unit": "GB"}]
 
 
-@pytest.mark.parametrize("dimension", ["app", "region", "product", "no such dimension"])
+@pytest.mark.parametrize("dimension", ["app", "region", "product"])
 async def test_the_parts_and_the_rest_are_the_whole(reader: Graph, dimension: str) -> None:
     charges = await reader.ask(SPENT_ON, slug="acme", dimension=dimension, first=1)
     by = charges["organization"]["currentCharges"]["by"]
@@ -107,6 +110,23 @@ async def test_the_dearest_app_comes_first(reader: Graph) -> None:
 
     assert [x["value"] for x in by["shares"]] == ["api", "worker"]
     assert (by["others"]["amount"], by["othersCount"]) == ("0.19", 1)
+
+
+async def test_a_breakdown_by_what_no_meter_tells_apart_is_refused(reader: Graph) -> None:
+    refusal = await reader.refusal(SPENT_ON, slug="acme", dimension="aap")
+
+    assert refusal["extensions"]["reason"] == "UNKNOWN_DIMENSION"
+    assert refusal["message"].endswith("Did you mean 'app'?")
+
+
+async def test_aliases_share_one_estimate(reader: Graph, runtime: Runtime) -> None:
+    fields = " ".join(
+        f'a{n}: currentCharges {{ by(dimension: "app") {{ othersCount }} }}' for n in "123"
+    )
+    with statements(runtime.engine) as sent:
+        await reader.ask(f'{{ organization(slug: "acme") {{ {fields} }} }}')
+
+    assert sum("FROM usage_buckets" in one for one in sent) == 1
 
 
 async def test_a_breakdown_has_a_size(reader: Graph) -> None:
@@ -149,6 +169,9 @@ async def test_usage_of_a_stretch_is_widened_to_whole_hours(reader: Graph) -> No
         ({"meter": "egres_gb"}, "NOT_FOUND", "Did you mean 'egress_gb'?"),
         ({"meter": "egress_gb", "by": "zone"}, "VALIDATION", "it has app, region"),
         ({"meter": "egress_gb", "to": "2026-10-01T00:00:00Z"}, "VALIDATION", "before"),
+        ({"meter": "egress_gb", "from": "9999-12-31T23:59:59Z"}, "VALIDATION", "1970 to 2199"),
+        ({"meter": "egress_gb", "from": "0001-01-01T00:00:00Z"}, "VALIDATION", "1970 to 2199"),
+        ({"meter": "egress_gb", "to": "0001-01-01T00:00:00+14:00"}, "VALIDATION", "1970 to 2199"),
         (
             {"meter": "egress_gb", "interval": "HOUR", "from": "2026-01-01T00:00:00Z"},
             "VALIDATION",
@@ -163,6 +186,19 @@ async def test_usage_that_cannot_be_asked_for(
 
     assert refusal["extensions"]["code"] == code
     assert words in refusal["message"]
+
+
+async def test_no_more_of_a_curve_is_read_than_may_be_shown(
+    reader: Graph, sessions: Sessions, org: Organization
+) -> None:
+    november = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    async with sessions() as session:
+        [meter] = await meters(session)
+        points = await usage_over_time(
+            session, org.id, meter, november, Spacing(Interval.DAY), limit=2
+        )
+
+    assert [point.start.day for point in points] == [2, 3]
 
 
 async def test_the_open_period_moves_with_the_clock(

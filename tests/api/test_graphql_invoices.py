@@ -1,19 +1,24 @@
 """Invoices: pages that stay put, lines in one query, figures that were the estimate's."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.models import InvoiceSync, Organization, SyncState
+from billing.models import (
+    Invoice,
+    InvoiceKind,
+    InvoiceStatus,
+    InvoiceSync,
+    Organization,
+    SyncState,
+)
 from billing.runtime import Sessions
-from tests.api.graphql import Graph, a_key, closed_months, on_a_plan
+from tests.api.graphql import Graph, a_key, closed_months, on_a_plan, statements
 from tests.factories import an_organization
-from tests.world import Clock
+from tests.world import NOVEMBER_10, Clock
 
 PAGE = """
 query($first: Int, $after: String, $filter: InvoiceFilter) { organization(slug: "acme") {
@@ -37,19 +42,6 @@ async def reader(http: httpx.AsyncClient, sessions: Sessions, org: Organization)
     """A key that may read what its organization owes."""
     await on_a_plan(sessions, org)
     return Graph(http, await a_key(sessions, "billing:read", org=org))
-
-
-@contextmanager
-def statements(engine: AsyncEngine) -> Iterator[list[str]]:
-    """What is sent to the database meanwhile."""
-    sent: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
-        sent.append(statement)
-
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 async def page(reader: Graph, **variables: Any) -> Any:
@@ -115,6 +107,27 @@ async def test_why_sending_failed_is_told(
     stripe = (await reader.ask(ONE, number=closed.number))["organization"]["invoice"]["stripe"]
     assert (stripe["syncState"], stripe["attempts"]) == ("FAILED", 3)
     assert (stripe["error"], stripe["nextAttemptAt"]) == ({"code": "CARD"}, None)
+
+
+async def test_a_closing_invoice_has_no_total_yet(
+    reader: Graph, sessions: Sessions, org: Organization
+) -> None:
+    async with sessions.begin() as session:
+        session.add(
+            Invoice(
+                org_id=org.id,
+                currency=org.currency,
+                kind=InvoiceKind.PERIOD,
+                status=InvoiceStatus.CLOSING,
+                period_start=datetime(2026, 10, 1, tzinfo=UTC),
+                period_end=datetime(2026, 11, 1, tzinfo=UTC),
+                closes_at=NOVEMBER_10,
+                recorded_at=NOVEMBER_10,
+            )
+        )
+
+    [closing] = (await page(reader))["nodes"]
+    assert (closing["status"], closing["total"]) == ("CLOSING", None)
 
 
 async def test_an_unknown_number_is_null_and_an_error(reader: Graph) -> None:

@@ -16,9 +16,9 @@ from billing.accounts import (
     create_organization,
     create_user,
     get_organization,
+    members_by_org,
     organizations_by_key,
     organizations_for,
-    users_for_org,
 )
 from billing.errors import BillingError, Forbidden
 from billing.ids import OrgId, UserId, new_id
@@ -113,9 +113,9 @@ async def test_a_person_has_one_role_in_an_organization_the_latest(sessions: Ses
             await add_member(session, org, user, role, actor="cli", now=NOVEMBER_10)
 
     async with sessions() as session:
-        members = [(x.user.email, x.role) for x in await users_for_org(session, org.id)]
+        found = await members_by_org(session, [org.id])
         acts = (await session.scalars(select(AuditEntry.action).order_by(AuditEntry.id))).all()
-    assert members == [("dana@acme.example", Role.OWNER)]
+    assert [(x.user.email, x.role) for x in found[org.id]] == [("dana@acme.example", Role.OWNER)]
     assert list(acts) == ["user.created", "membership.set", "membership.set"]
 
 

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -108,6 +108,7 @@ async def test_what_cannot_be_a_key_is_refused(runtime: Runtime) -> None:
         "UNKNOWN_SCOPE": NewKey("x", ["usage:writ"]),
         "ADMIN_IS_PLATFORM_WIDE": NewKey("x", ["admin"], org_id),
         "EXPIRES_IN_PAST": NewKey("x", ["admin"], expires_at=NOVEMBER_10),
+        "INVALID_EXPIRY": NewKey("x", ["admin"], expires_at=datetime.max.replace(tzinfo=UTC)),
         "INVALID_NAME": NewKey("", ["admin"]),
     }
     for code, new in bad.items():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from billing.catalog import meters, meters_by_event_type
+from billing.catalog import meters
 from billing.models import AuditEntry, Meter, Plan, Price, PriceVersion
 from billing.price_book import PriceBookRefused
 from billing.runtime import Runtime, Sessions
@@ -46,12 +46,12 @@ async def test_a_book_is_applied_with_its_audit(sessions: Sessions) -> None:
     async with sessions() as session:
         version = await session.scalar(select(PriceVersion).where(PriceVersion.number == 1))
         act = await session.scalar(select(AuditEntry))
-        by_type = await meters_by_event_type(session)
+        [meter] = await meters(session)
     assert version is not None
     assert (version.effective_from, version.recorded_at) == (LONG_AGO, NOVEMBER_10)
     assert act is not None
     assert (act.actor, act.action, act.details["added"]) == ("cli", "catalog.applied", 6)
-    assert [meter.slug for meter in by_type["network.egress"]] == ["egress_gb"]
+    assert (meter.slug, meter.event_type) == ("egress_gb", "network.egress")
 
 
 async def test_the_same_book_again_changes_nothing(sessions: Sessions) -> None:

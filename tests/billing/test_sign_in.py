@@ -1,11 +1,12 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from billing.accounts import NewUser, add_member, create_user
 from billing.errors import BillingError
 from billing.models import Role, Scope, User
-from billing.runtime import Sessions
+from billing.runtime import Runtime, Sessions
 from billing.sign_in import (
     SESSION_LIFETIME,
     WrongCredentials,
@@ -28,8 +29,7 @@ async def dana(sessions: Sessions) -> User:
 
 
 async def test_a_session_is_its_persons_until_it_expires(sessions: Sessions, dana: User) -> None:
-    async with sessions.begin() as session:
-        token = await sign_in(session, "Dana@ACME.example", PASSWORD, NOVEMBER_10)
+    token = await sign_in(sessions, "Dana@ACME.example", PASSWORD, NOVEMBER_10)
 
     last = NOVEMBER_10 + SESSION_LIFETIME
     async with sessions() as session:
@@ -54,17 +54,33 @@ async def test_a_session_is_its_persons_until_it_expires(sessions: Sessions, dan
 async def test_a_wrong_password_and_an_unknown_address_read_alike(
     sessions: Sessions, email: str, password: str
 ) -> None:
-    async with sessions.begin() as session:
-        with pytest.raises(WrongCredentials, match=r"^The e-mail or the password is wrong\.$"):
-            await sign_in(session, email, password, NOVEMBER_10)
+    with pytest.raises(WrongCredentials, match=r"^The e-mail or the password is wrong\.$"):
+        await sign_in(sessions, email, password, NOVEMBER_10)
+
+
+@pytest.mark.usefixtures("dana")
+async def test_no_connection_is_held_while_a_password_is_checked(
+    runtime: Runtime, sessions: Sessions
+) -> None:
+    pool, seen = runtime.engine.sync_engine.pool, []
+    for moment in ("checkout", "checkin"):
+        event.listen(pool, moment, lambda *_, moment=moment: seen.append(moment))
+
+    await sign_in(sessions, "dana@acme.example", PASSWORD, NOVEMBER_10)
+    with pytest.raises(WrongCredentials):
+        await sign_in(sessions, "dana@acme.example", "a guess", NOVEMBER_10)
+
+    found, started = ["checkout", "checkin"], ["checkout", "checkin"]
+    assert seen == [*found, *started, *found]
 
 
 async def test_somebody_without_a_password_cannot_sign_in_by_one(sessions: Sessions) -> None:
     async with sessions.begin() as session:
         new = NewUser("sam@solo.example", "Sam")
         user = await create_user(session, new, actor="cli", now=NOVEMBER_10)
-        with pytest.raises(WrongCredentials):
-            await sign_in(session, user.email, "the password of nobody at all", NOVEMBER_10)
+    with pytest.raises(WrongCredentials):
+        await sign_in(sessions, user.email, "the password of nobody at all", NOVEMBER_10)
+    async with sessions.begin() as session:
         token = await sign_in_as(session, user.id, NOVEMBER_10)
         travelled = NOVEMBER_10 + timedelta(days=60)
         assert await viewer_for_session(session, token, travelled)

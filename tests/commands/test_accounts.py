@@ -3,7 +3,7 @@ import json
 import pytest
 from sqlalchemy import select
 
-from billing.accounts import users_for_org
+from billing.accounts import members_by_org
 from billing.api_keys import viewer_for_key
 from billing.errors import Unauthenticated
 from billing.models import AuditEntry, Organization, Role, User
@@ -31,8 +31,8 @@ async def test_the_first_member_of_staff_is_made_here(
     answer = json.loads(made.stdout)
     assert (answer["email"], answer["is_ops"]) == ("dana@acme.example", True)
     assert PASSWORD not in made.output
-    async with sessions.begin() as session:
-        assert await sign_in(session, "dana@acme.example", PASSWORD, NOVEMBER_10)
+    assert await sign_in(sessions, "dana@acme.example", PASSWORD, NOVEMBER_10)
+    async with sessions() as session:
         act = await session.scalar(select(AuditEntry))
     assert act is not None
     assert (act.actor, act.action, act.details) == ("cli", "user.created", {"is_ops": True})
@@ -63,7 +63,8 @@ async def test_an_organization_and_its_owner(stripe_sync: StripeSync, sessions: 
         org = await session.scalar(select(Organization))
         assert org is not None
         assert org.anchor_day == 15
-        assert [x.role for x in await users_for_org(session, org.id)] == [Role.OWNER]
+        found = await members_by_org(session, [org.id])
+        assert [x.role for x in found[org.id]] == [Role.OWNER]
 
 
 async def test_a_key_is_printed_once_listed_and_revoked(

@@ -84,8 +84,8 @@ async def check_people(sandbox: Runtime) -> None:
     async with sandbox.sessions.begin() as session:
         people = {person.email for person in await people_of_the_demo(session)}
         assert {"dana@acme.example", "olive@platform.example"} <= people
-        now = await sandbox.now()
-        assert await sign_in(session, "dana@acme.example", "dana-demo-password", now)
+    now = await sandbox.now()
+    assert await sign_in(sandbox.sessions, "dana@acme.example", "dana-demo-password", now)
 
 
 async def estimate_of(sandbox: Runtime, slug: str) -> Estimate:

@@ -1,7 +1,7 @@
 """The real site over real HTTP, and people who visit it."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,7 +64,19 @@ async def visiting(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         yield browser
 
 
-async def an_acme(sessions: Sessions, key: str = "acme") -> Acme:
+USAGE = (
+    (2, "301.2", {"app": "api", "region": "fra"}),
+    (3, "98", {"app": "worker", "region": "fra"}),
+    (9, "13.4", {"region": "syd"}),
+)
+"""November's days, gigabytes and what they are of."""
+
+
+async def an_acme(
+    sessions: Sessions,
+    key: str = "acme",
+    usage: Iterable[tuple[int, str, dict[str, str]]] = USAGE,
+) -> Acme:
     """412.6 GB of egress over two apps and what is tied to none; 29.00 a month in advance."""
     async with sessions.begin() as session:
         org = await an_organization(session, key=key)
@@ -73,11 +85,7 @@ async def an_acme(sessions: Sessions, key: str = "acme") -> Acme:
         await a_price(session, plan, EGRESS, meter=meter, slug="egress")
         await a_price(session, plan, FEE, slug="base")
         await subscribed(session, org, plan)
-        for day, quantity, dimensions in (
-            (2, "301.2", {"app": "api", "region": "fra"}),
-            (3, "98", {"app": "worker", "region": "fra"}),
-            (9, "13.4", {"region": "syd"}),
-        ):
+        for day, quantity, dimensions in usage:
             at = datetime(2026, 11, day, 12, tzinfo=UTC)
             await counted(session, org.id, meter, quantity, at, **dimensions)
         email = await a_person(session, f"dana@{key}.example", org)

@@ -70,3 +70,10 @@ async def test_a_form_has_an_end(browser: httpx.AsyncClient, size: int) -> None:
 
     assert refused.status_code == 422
     assert "larger than any of ours" in refused.text
+
+
+async def test_an_empty_cookie_is_no_cookie(browser: httpx.AsyncClient) -> None:
+    page = await browser.get("/login", headers={"Cookie": "visitor="})
+
+    assert page.status_code == 200
+    assert page.cookies["visitor"]

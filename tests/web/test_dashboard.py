@@ -9,7 +9,7 @@ from sqlalchemy import select
 from billing.models import Meter
 from billing.runtime import Runtime, Sessions
 from tests.factories import a_meter, counted
-from tests.web.site import Acme, text_of, use
+from tests.web.site import Acme, an_acme, sign_in, text_of, use
 from tests.world import NOVEMBER_10
 from web.costs import GROUPS, ROWS_SHOWN_MAX
 
@@ -130,6 +130,7 @@ async def test_usage_without_a_price_is_never_silent(
 
     assert "Some usage has no price yet. It is kept and not part of any figure here" in page
     assert "2.5 GB of gpu_hours" in page
+    assert "No invoice will have it until it has a price." in page
     assert "$5.94 so far in November" in page
 
 
@@ -168,3 +169,17 @@ async def test_another_period_and_currency_are_spelled_right(
 def table(text: str) -> list[list[str]]:
     """CSV, read."""
     return list(csv.reader(io.StringIO(text)))
+
+
+async def test_usage_within_the_allowance_is_usage(
+    dana: httpx.AsyncClient, runtime: Runtime, sessions: Sessions
+) -> None:
+    solo = await an_acme(sessions, "solo", usage=())
+    await sign_in(dana, runtime, solo.email)
+    assert "No usage yet this month." in (await dana.get(solo.path)).text
+
+    await use(runtime, solo, "40", "one", app="api")
+    page = (await dana.get(solo.path)).text
+
+    assert "Everything so far is included." in page
+    assert "No usage yet" not in page

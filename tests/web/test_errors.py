@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from billing.runtime import Runtime
 from sandbox.stripe.server import serving
-from tests.web.site import Acme
+from tests.web.site import Acme, visiting
 from web.app import create_app
+from web.cookies import SESSION
 from web.security import CONTENT_SECURITY_POLICY
 
 SECRET = "the password is swordfish"
@@ -52,3 +56,38 @@ async def test_the_wrong_method_says_so(dana: httpx.AsyncClient, acme: Acme) -> 
     assert refused.status_code == 405
     assert refused.headers["allow"] in {"GET, HEAD", "HEAD, GET"}
     assert "This address cannot be used that way" in refused.text
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_the_api_is_answered_in_problems(browser: httpx.AsyncClient, method: str) -> None:
+    refused = await browser.request(method, "/api/v1/nothing")
+
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "Nothing matches the given URI.",
+        "code": "NOT_FOUND",
+    }
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "nowhere.invalid"])
+async def test_a_database_out_of_reach_is_no_fault_of_ours(runtime: Runtime, host: str) -> None:
+    engine = create_async_engine(f"postgresql+asyncpg://nobody@{host}:9/nothing")
+    away = replace(runtime, engine=engine, sessions=async_sessionmaker(engine))
+    async with visiting(away) as browser:
+        browser.cookies.set(SESSION, "some")
+        page = await browser.get("/ops")
+
+    assert page.status_code == 503
+    assert "Our database does not answer." in page.text
+
+
+async def test_a_file_that_is_missing_is_not_the_database(runtime: Runtime) -> None:
+    async def missing(_request: Request) -> Response:
+        raise FileNotFoundError(2, "No such file", "logo.svg")
+
+    app = create_app(runtime, [Route("/missing", missing)])
+    async with serving(app) as url, httpx.AsyncClient(base_url=url) as browser:
+        assert (await browser.get("/missing")).status_code == 500

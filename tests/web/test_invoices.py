@@ -6,6 +6,7 @@ from sqlalchemy import update
 
 from billing.closing import close_period_now
 from billing.ids import InvoiceId
+from billing.invoices import PAGE_SIZE_MAX
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, InvoiceSync, SyncState
 from billing.runtime import Sessions
 from tests.web.site import Acme, an_acme, text_of
@@ -88,7 +89,12 @@ async def test_a_paid_invoice_is_asked_after_no_more(
 
     page = (await dana.get(f"{acme.path}/invoices/{NUMBER}")).text
 
+    state = (await dana.get(f"{acme.path}/invoices/{NUMBER}/state")).text
+
     assert "Paid" in page
+    assert state.strip() in page, "the poll brings all that the page says of the state"
+    assert "Nothing is left to pay." in text_of(state)
+    assert "Paid 4 Dec 2026" in text_of(state)
     assert "hx-get" not in page
     assert "<script" not in page
 
@@ -128,7 +134,21 @@ async def test_the_list_goes_on_page_by_page(
     assert first["invoices"][0]["total"] is None, "nothing is final yet"
     older = first["next"].partition("?")[2]
     assert f'href="?{older}">Older</a>' in page
-    assert "Newest" in (await dana.get(f"{acme.path}/invoices?{older}")).text
+    page = (await dana.get(f"{acme.path}/invoices?{older}")).text
+    assert "Newest" in page
+    assert f'href="{acme.path}/invoices.json?{older}"' in page
+
+
+async def test_the_list_as_csv_is_whole(
+    dana: httpx.AsyncClient, acme: Acme, sessions: Sessions
+) -> None:
+    months = PAGE_SIZE_MAX + 5
+    async with sessions.begin() as session:
+        session.add_all(a_closing_invoice(acme, ago) for ago in range(months))
+
+    rows = (await dana.get(f"{acme.path}/invoices.csv")).text.splitlines()
+
+    assert len(set(rows)) == 1 + months
 
 
 @pytest.mark.parametrize("before", ["yesterday", "2026110100-zz", "", "%00"])

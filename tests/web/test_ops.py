@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import update
 
 from billing.closing import close_period_now
+from billing.invoices import SYNC_DELAY_SHOWN
 from billing.models import InvoiceSync, SyncState
 from billing.runtime import Runtime, Sessions
 from tests.web.site import OLGA, Acme, a_person, an_acme, sign_in, text_of
@@ -71,3 +72,37 @@ async def test_organizations_are_listed_page_by_page(
     assert 'href="/orgs/acme/billing"' not in after
     for path in ("/ops", "/"):
         assert (await olga.get(f"{path}?after=%00")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"state": SyncState.PUSHED}, "Invoices leave on time."),
+        (
+            {"state": SyncState.HELD, "error_code": "STRIPE_MISMATCH"},
+            "Some invoices need a person.",
+        ),
+        ({"state": SyncState.FAILED, "error_code": "REFUSED"}, "Some invoices need a person."),
+        ({"state": SyncState.PENDING}, "Delayed. Customers see the notice."),
+    ],
+)
+async def test_the_verdict_is_of_the_figures(
+    olga: httpx.AsyncClient,
+    sessions: Sessions,
+    clock: Clock,
+    acme: Acme,
+    columns: dict[str, object],
+    words: str,
+) -> None:
+    now = clock.advance(DECEMBER - clock.at + timedelta(days=1))
+    async with sessions.begin() as session:
+        await close_period_now(session, acme.org, DECEMBER, actor="test", now=now)
+        await session.execute(update(InvoiceSync).values(**columns))
+    clock.advance(SYNC_DELAY_SHOWN)
+
+    text = text_of((await olga.get("/ops")).text)
+
+    assert words in text
+    assert ("on time." in text) == (columns["state"] is not SyncState.PENDING)
+    assert ("ACME-0001 Acme" in text) == (columns["state"] is not SyncState.PUSHED)
+    assert ("not sent yet" in text) == (columns["state"] is SyncState.PENDING)

@@ -39,7 +39,9 @@ async def test_pages_are_compressed(dana: httpx.AsyncClient, acme: Acme) -> None
     assert page.headers["content-encoding"] == "gzip"
 
 
-@pytest.mark.parametrize("path", ["app.css", "app.js", "icon.svg", "vendor/htmx-4.0.1/htmx.min.js"])
+@pytest.mark.parametrize(
+    "path", ["app.css", "app.js", "polls.js", "icon.svg", "vendor/htmx-4.0.1/htmx.min.js"]
+)
 async def test_files_are_kept_for_ever_under_the_address_of_their_content(
     browser: httpx.AsyncClient, path: str
 ) -> None:
@@ -54,3 +56,9 @@ async def test_files_under_another_address_are_asked_for_again(browser: httpx.As
         assert (await browser.get(address)).headers["cache-control"] == "public, no-cache"
     assert (await browser.get("/static/../app.py")).status_code == 404
     assert (await browser.get("/static/%2e%2e/app.py")).status_code == 404
+
+
+async def test_a_detour_to_a_file_is_that_file(browser: httpx.AsyncClient) -> None:
+    for detour in ("x/%2e%2e/app.css", "%2e/app.css", "/app.css"):
+        file = await browser.get(f"/static/{detour}?v=1")
+        assert (file.status_code, file.headers["cache-control"]) == (200, "public, no-cache")
