@@ -7,7 +7,19 @@ from web.costs import CostTable
 from web.figures import Figures
 from web.rendering import fragment
 
-PARTS = ("banner", "now", "freshness", "unpriced", "chart", "costs", "lines", "invoices", "sources")
+PARTS = (
+    "heading",
+    "banner",
+    "now",
+    "freshness",
+    "unpriced",
+    "chart",
+    "costs",
+    "draft_for",
+    "lines",
+    "invoices",
+    "sources",
+)
 """Each is an element's id, and the template of what is inside it."""
 
 _COSTS = "costs"

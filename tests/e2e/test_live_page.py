@@ -42,6 +42,24 @@ async def test_the_number_moves_without_a_reload(
         assert sum("/stream" in url for url in visit.requests) == 1
 
 
+async def test_an_open_page_goes_on_into_the_next_month(
+    chromium: Chromium, runtime: Runtime, clock: Clock, acme: Acme
+) -> None:
+    async with chromium.visit(acme.path) as visit:
+        page = visit.page
+        await expect(page).to_have_title("Acme in November · Stripe Sync")
+        await expect(page.locator("#live-mark")).to_be_visible()
+
+        clock.advance(timedelta(days=25))
+        await use(runtime, acme, "100", "one", app="worker", region="fra")
+
+        await expect(page.locator("#now")).to_contain_text("so far in December")
+        await expect(page.locator("#draft_for")).to_contain_text("1–31 Dec 2026")
+        await expect(page.locator("h1")).to_contain_text("December")
+        await expect(page).to_have_title("Acme in December · Stripe Sync")
+        await expect(page.locator("#chart")).not_to_contain_text("first bars")
+
+
 async def test_names_are_text_also_when_they_arrive_live(
     chromium: Chromium, runtime: Runtime, acme: Acme
 ) -> None:

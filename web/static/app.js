@@ -12,9 +12,13 @@
   const countedUpTo = () =>
     document.querySelector("#freshness .counted time")?.textContent ?? "an unknown time";
 
+  const named = () => document.getElementById("page-title").textContent;
+  const suffix = document.title.slice(named().length);
+
   const heard = () => {
     heardAt = Date.now();
     mark.hidden = false;
+    document.title = named() + suffix; // the month may have ended meanwhile
     if (!isLost) return;
     isLost = false;
     document.body.classList.remove("is-stale");
