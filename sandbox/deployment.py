@@ -14,6 +14,7 @@ from sandbox.services import Services
 from sandbox.supervisor import Child
 
 HOST = "127.0.0.1"
+STRIPE_PORT_OFFSET = 4000
 PORTS_TRIED = 20
 START_SECONDS_MAX = 60.0
 STREAMS_END_SECONDS_MAX = 3
@@ -71,7 +72,8 @@ def deploy(
     else:
         stripe = {
             "STRIPE_API_KEY": "sk_test_of_the_sandbox",
-            "STRIPE_API_BASE": f"http://{HOST}:{free_port()}",
+            # The same again where it is free: invoices of last time link to its pages.
+            "STRIPE_API_BASE": f"http://{HOST}:{free_port(port + STRIPE_PORT_OFFSET)}",
             "STRIPE_WEBHOOK_SECRETS": webhook_secret,
         }
     environ = {
