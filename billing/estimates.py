@@ -1,7 +1,7 @@
 """The live estimate: what the open period costs so far, by the function that will invoice it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -9,7 +9,8 @@ from fractions import Fraction
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.charges import Charges, agreement_for, charges_for
-from billing.models import Organization
+from billing.ids import InvoiceId
+from billing.models import Invoice, InvoiceStatus, Organization
 from billing.rules.allocation import allocate
 from billing.rules.invoicing import Draft, DraftLine, LineKind
 from billing.rules.ladders import (
@@ -22,6 +23,7 @@ from billing.rules.ladders import (
 )
 from billing.rules.money import Money
 from billing.rules.periods import Period, period_at
+from billing.runtime import Runtime
 from billing.usage.totals import SourceFreshness, freshness, usage_by_series
 
 PRODUCT = "product"
@@ -130,6 +132,19 @@ async def estimate_for(
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     charges = await charges_for(session, org, period)
     return Estimate(period, now, charges, await freshness(session, org.id))
+
+
+async def closing_totals(
+    runtime: Runtime, org: Organization, invoices: Sequence[Invoice], now: datetime
+) -> dict[InvoiceId, Money]:
+    """What those of `invoices` that are still CLOSING would come to now: one or two, as a rule."""
+    totals = {}
+    for invoice in invoices:
+        if invoice.status is InvoiceStatus.CLOSING:
+            async with runtime.sessions() as session:
+                estimate = await estimate_for(session, org, invoice.period, now)
+            totals[invoice.id] = estimate.total
+    return totals
 
 
 @dataclass(frozen=True, slots=True)

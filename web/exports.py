@@ -13,6 +13,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from billing.estimates import Estimate
+from billing.ids import InvoiceId
 from billing.models import Invoice, Organization
 from billing.rules.invoicing import DraftLine
 from billing.rules.money import Currency, Money
@@ -72,12 +73,21 @@ def invoice_json(org: Organization, invoice: Invoice, lines: Sequence[DraftLine]
     )
 
 
-def invoices_json(org: Organization, invoices: Sequence[Invoice], next_url: str | None) -> Response:
-    """One page of invoices, newest first."""
+def invoices_json(
+    org: Organization,
+    invoices: Sequence[Invoice],
+    closing: Mapping[InvoiceId, Money],
+    next_url: str | None,
+) -> Response:
+    """One page of invoices, newest first; those still closing with what they would come to now."""
     return JSONResponse(
         {
             "organization": {"slug": org.slug, "name": org.name},
-            "invoices": [_invoice(invoice) for invoice in invoices],
+            "invoices": [
+                _invoice(one)
+                | {"estimated_total": _major(closing[one.id]) if one.id in closing else None}
+                for one in invoices
+            ],
             "next": next_url,
         }
     )

@@ -1,16 +1,23 @@
 """All that the billing page shows, taken in one go: for the page, its twins and its stream."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from billing.accounts import get_organization_by_id
-from billing.estimates import DayCost, Estimate, current_estimate, daily_costs
-from billing.ids import OrgId
+from billing.estimates import (
+    DayCost,
+    Estimate,
+    closing_totals,
+    current_estimate,
+    daily_costs,
+)
+from billing.ids import InvoiceId, OrgId
 from billing.invoices import SyncHealth, invoices_for_org, sync_health
 from billing.models import Invoice, Organization
 from billing.rules.invoicing import LineKind
+from billing.rules.money import Money
 from billing.runtime import Runtime
 from web.charts import day_chart
 from web.costs import GROUPS, cost_table
@@ -30,6 +37,7 @@ class Figures:
     days: Sequence[DayCost]
     days_at: datetime
     invoices: Sequence[Invoice]
+    closing: Mapping[InvoiceId, Money]
     health: SyncHealth
 
     def context(self, group: str) -> dict[str, Any]:
@@ -52,6 +60,7 @@ class Figures:
             "groups": GROUPS,
             "chart": day_chart(self.estimate.period, self.days, currency),
             "invoices": self.invoices,
+            "closing": self.closing,
             "health": self.health,
         }
 
@@ -65,8 +74,9 @@ async def figures_now(runtime: Runtime, org_id: OrgId, before: Figures | None = 
         health = await sync_health(session, now)
     async with runtime.sessions() as session:
         estimate = await current_estimate(session, org, now)
+    closing = await closing_totals(runtime, org, invoices, now)
     days, days_at = await _days(runtime, org, now, before)
-    return Figures(org, estimate, days, days_at, invoices, health)
+    return Figures(org, estimate, days, days_at, invoices, closing, health)
 
 
 async def _days(

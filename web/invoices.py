@@ -1,15 +1,18 @@
 """Invoices: the list, and each with the arithmetic of its lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.errors import NotFound
+from billing.estimates import closing_totals
+from billing.ids import InvoiceId
 from billing.invoices import PAGE_SIZE_MAX, draft_line_of, get_invoice_by_number, invoices_for_org
 from billing.models import Invoice, Organization
 from billing.rules.invoicing import DraftLine
+from billing.rules.money import Money
 from billing.runtime import Runtime
 from web.auth import data, organization_of, page
 from web.exports import invoice_json, invoices_csv, invoices_json, lines_csv
@@ -26,6 +29,7 @@ class Page:
 
     org: Organization
     invoices: Sequence[Invoice]
+    closing: Mapping[InvoiceId, Money]
     older: str | None
 
 
@@ -38,6 +42,7 @@ async def invoices(request: Request) -> Response:
         "invoices/list.html",
         org=found.org,
         invoices=found.invoices,
+        closing=found.closing,
         older=found.older,
         is_first=before is None,
         here="" if before is None else f"?before={before}",
@@ -48,7 +53,7 @@ async def invoices_as_json(request: Request) -> Response:
     """The list for scripts; `next` is the address of the older ones."""
     found = await _page_of(request)
     path = f"/orgs/{found.org.slug}/billing/invoices.json?before={found.older}"
-    return invoices_json(found.org, found.invoices, path if found.older else None)
+    return invoices_json(found.org, found.invoices, found.closing, path if found.older else None)
 
 
 async def invoices_as_csv(request: Request) -> Response:
@@ -102,7 +107,8 @@ async def _page_of(request: Request) -> Page:
         org = await organization_of(request, session)
         rows = await invoices_for_org(session, org.id, limit=PAGE_SIZE + 1, before=before)
     shown = rows[:PAGE_SIZE]
-    return Page(org, shown, after(shown[-1]) if len(rows) > PAGE_SIZE else None)
+    closing = await closing_totals(runtime, org, shown, await runtime.now())
+    return Page(org, shown, closing, after(shown[-1]) if len(rows) > PAGE_SIZE else None)
 
 
 async def _invoice_of(request: Request, *, with_lines: bool = True) -> tuple[Organization, Invoice]:

@@ -1,16 +1,18 @@
 import csv
 import io
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import httpx
 import pytest
 from sqlalchemy import select
 
+from billing.closing import close_due
 from billing.models import Meter
 from billing.runtime import Runtime, Sessions
 from tests.factories import a_meter, counted
 from tests.web.site import Acme, an_acme, sign_in, text_of, use
-from tests.world import NOVEMBER_10
+from tests.world import NOVEMBER_10, Clock
 from web.costs import GROUPS, ROWS_SHOWN_MAX
 
 HOSTILE = '<script>alert("app")</script>'
@@ -183,3 +185,16 @@ async def test_usage_within_the_allowance_is_usage(
 
     assert "Everything so far is included." in page
     assert "No usage yet" not in page
+
+
+async def test_a_period_that_is_closing_says_what_it_comes_to_so_far(
+    dana: httpx.AsyncClient, acme: Acme, runtime: Runtime, clock: Clock
+) -> None:
+    clock.at = datetime(2026, 12, 1, 10, tzinfo=UTC)
+    await close_due(runtime)
+
+    listed = (await dana.get(f"{acme.path}/invoices.json")).json()["invoices"]
+    page = text_of((await dana.get(acme.path)).text)
+
+    assert [(x["total"], x["estimated_total"]) for x in listed[:1]] == [(None, "34.94")]
+    assert "1–30 Nov 2026 Closing issued after 2 Dec 2026, 00:00 UTC $34.94 so far" in page
