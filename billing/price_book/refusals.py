@@ -56,8 +56,7 @@ def _price_refusals(plan: PlanEntry, price: PriceEntry, stored: Stored) -> Itera
     for version in price.versions:
         existing = versions.get(version.effective_from)
         if existing is None:
-            yield from _in_closed_period(plan, price, version, stored)
-            yield from _in_paid_period(plan, price, version, stored)
+            yield from _too_early(plan, price, version, stored)
         elif terms_of(existing.terms, price.currency) != terms_of(version.terms, price.currency):
             yield _edited(version, existing)
     yield from _mixed_timing(price, row)
@@ -86,35 +85,32 @@ def _edited(version: VersionEntry, existing: PriceVersion) -> Problem:
     )
 
 
-def _in_closed_period(
+def _too_early(
     plan: PlanEntry, price: PriceEntry, version: VersionEntry, stored: Stored
 ) -> Iterator[Problem]:
+    """A version may not reach into what is invoiced, nor a fee into what is paid in advance.
+
+    What is paid in advance is paid at the price it had: the new one would never be billed.
+    """
     if plan.slug not in stored.plans:
         return
-    closed = stored.closed_until.get((stored.plans[plan.slug].id, price.currency))
-    if closed is not None and version.effective_from < closed:
-        yield Problem(
-            version.at.inside("effective_from"),
-            "CLOSED_PERIOD",
+    whose = (stored.plans[plan.slug].id, price.currency)
+    at, starts = version.at.inside("effective_from"), version.effective_from
+    closed = stored.closed_until.get(whose)
+    if closed is not None and starts < closed:
+        message = (
             f"Periods up to {closed:%Y-%m-%d %H:%M} UTC are invoiced for somebody on"
-            f" {plan.slug}: take effect then or later.",
+            f" {plan.slug}: take effect then or later."
         )
-
-
-def _in_paid_period(
-    plan: PlanEntry, price: PriceEntry, version: VersionEntry, stored: Stored
-) -> Iterator[Problem]:
-    """What is paid in advance is paid at the price it had: a later one would never be billed."""
-    if plan.slug not in stored.plans or version.terms.get("timing") != Timing.ADVANCE:
-        return
-    paid = stored.paid_until.get((stored.plans[plan.slug].id, price.currency))
-    if paid is not None and version.effective_from < paid:
-        yield Problem(
-            version.at.inside("effective_from"),
-            "PAID_PERIOD",
-            f"Somebody on {plan.slug} has paid this fee in advance up to {paid:%Y-%m-%d %H:%M} UTC:"
-            " take effect then or later.",
+        yield Problem(at, "CLOSED_PERIOD", message)
+    paid = stored.paid_until.get(whose)
+    is_advance = version.terms.get("timing") == Timing.ADVANCE
+    if is_advance and paid is not None and starts < paid:
+        message = (
+            f"Somebody on {plan.slug} has paid this fee in advance up to {paid:%Y-%m-%d %H:%M}"
+            " UTC: take effect then or later."
         )
+        yield Problem(at, "PAID_PERIOD", message)
 
 
 def _mixed_timing(price: PriceEntry, row: Price | None) -> Iterator[Problem]:
