@@ -17,6 +17,7 @@ VERBS = {
     "replay": "commands.replay:replay",
     "seed": "commands.sandbox:seed",
     "sync": "commands.sync:sync",
+    "usage": "commands.usage:usage",
     "users": "commands.users:users",
 }
 """Verb to `module:attribute`, so that `stripe-sync migrate` does not wait for the others."""

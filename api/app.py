@@ -2,12 +2,15 @@
 
 from starlette.routing import BaseRoute, Route
 
-from api import ingest, stripe_webhook
+from api import stripe_webhook
 from api.endpoint import graphql
+from api.ingest import route as usage_route
 from api.problems import METHODS
+
+__all__ = ["api_routes", "usage_route"]
 
 api_routes: list[BaseRoute] = [
     Route("/graphql", graphql, methods=METHODS),
-    *ingest.routes,
+    usage_route,
     *stripe_webhook.routes,
 ]

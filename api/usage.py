@@ -15,7 +15,7 @@ from billing import models
 from billing.errors import Invalid
 from billing.rules import periods
 from billing.rules.periods import ceil_hour, floor_hour, period_at
-from billing.usage import totals
+from billing.usage import settle_usage, totals
 from billing.usage.totals import Interval, Spacing, usage_over_time
 
 strawberry.enum(Interval, description="How wide a point of a usage curve is, in UTC.")
@@ -86,6 +86,7 @@ async def usage_of(info: Info, org: models.Organization, curve: Curve) -> Usage:
     meter = await get_meter(info, curve.meter)
     _check_dimension(meter, curve.group_by)
     async with info.context.reading() as session:
+        await settle_usage(session, org.id)
         points = await usage_over_time(
             session,
             org.id,

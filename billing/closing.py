@@ -20,6 +20,7 @@ from billing.models import Invoice, InvoiceKind, InvoiceStatus, OneOffItem, Orga
 from billing.rules.periods import ended_periods, period_after
 from billing.rules.quantities import plain
 from billing.runtime import Runtime
+from billing.usage import settle_usage
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +182,7 @@ async def close_invoice(session: AsyncSession, invoice_id: InvoiceId, now: datet
     `session` must be fresh. A closer that loses a race may also see a serialization failure, which
     rolls everything back: the sweep comes again.
     """
+    await _settle(session, invoice_id)
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     invoice = await session.scalar(
         select(Invoice)
@@ -191,6 +193,14 @@ async def close_invoice(session: AsyncSession, invoice_id: InvoiceId, now: datet
         return False
     await _freeze(session, invoice, now)
     return True
+
+
+async def _settle(session: AsyncSession, invoice_id: InvoiceId) -> None:
+    """Before the snapshot is taken, in a session beside this one."""
+    async with AsyncSession(session.bind) as beside:
+        org_id = await beside.scalar(select(Invoice.org_id).where(Invoice.id == invoice_id))
+    if org_id:
+        await settle_usage(session, org_id)
 
 
 async def _freeze(session: AsyncSession, invoice: Invoice, now: datetime) -> None:
@@ -222,6 +232,7 @@ async def close_period_now(
         raise PeriodNotEnded(
             f"The period ends at {period_end:%Y-%m-%d %H:%M} UTC.", field="periodEnd"
         )
+    await settle_usage(session, org.id)
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     try:
         invoice = await _closing_to(session, org, period_end, now)

@@ -24,6 +24,7 @@ from billing.rules.ladders import (
 from billing.rules.money import Money
 from billing.rules.periods import Period, period_at
 from billing.runtime import Runtime
+from billing.usage import settle_usage
 from billing.usage.totals import SourceFreshness, freshness, usage_by_series
 
 PRODUCT = "product"
@@ -129,6 +130,7 @@ async def estimate_for(
     session: AsyncSession, org: Organization, period: Period, now: datetime
 ) -> Estimate:
     """Any period not issued yet, as it stands: a CLOSING one too. `session` must be fresh."""
+    await settle_usage(session, org.id)
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     charges = await charges_for(session, org, period)
     return Estimate(period, now, charges, await freshness(session, org.id))
@@ -160,6 +162,7 @@ async def daily_costs(session: AsyncSession, org: Organization, now: datetime) -
 
     Tiers make a day's cost depend on the days before it: each day is what the ladder grew by.
     """
+    await settle_usage(session, org.id)
     period = period_at(now, org.anchor_day)
     agreement = await agreement_for(session, org, period)
     offers = agreement.offers(org, period)

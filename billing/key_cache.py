@@ -1,5 +1,6 @@
 """What a token in `Authorization: Bearer ssk_…` may do, read through a cache of this process."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,26 +22,38 @@ TRUSTED_FOR = timedelta(seconds=30)
 
 ENTRIES_MAX = 10_000
 
+_READ_SECONDS_MAX = 5.0
+"""A database that hangs must not pile up whoever asks who they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key, and whom it speaks for."""
+
+    key: ApiKey
+    viewer: Viewer
+    read_at: datetime
+
 
 @dataclass(slots=True)
 class KeyCache:
     """Keys by the SHA-256 of their tokens, each trusted for 30 seconds after it was read."""
 
-    _read: dict[bytes, tuple[ApiKey, datetime]] = field(default_factory=dict)
+    _read: dict[bytes, KnownKey] = field(default_factory=dict)
     _distrusted: set[bytes] = field(default_factory=set)
 
-    def find(self, sha256: bytes, now: datetime) -> ApiKey | None:
+    def find(self, sha256: bytes, now: datetime) -> KnownKey | None:
         """The key as it was read less than 30 seconds ago, unless it must be read again."""
-        key, read_at = self._read.get(sha256, (None, now))
-        if sha256 in self._distrusted or not timedelta(0) <= now - read_at < TRUSTED_FOR:
+        known = self._read.get(sha256)
+        if known is None or sha256 in self._distrusted:
             return None
-        return key
+        return known if timedelta(0) <= now - known.read_at < TRUSTED_FOR else None
 
-    def keep(self, key: ApiKey, now: datetime) -> None:
+    def keep(self, known: KnownKey) -> None:
         """Trust what was just read."""
         if len(self._read) >= ENTRIES_MAX:
             self._read.clear()
-        self._read[key.sha256] = (key, now)
+        self._read[known.key.sha256] = known
 
     def distrust(self, sha256: bytes) -> None:
         """Read this key at every use from now on.
@@ -62,11 +75,17 @@ async def viewer_for_key(runtime: Runtime, token: str, now: datetime) -> Viewer:
     at on every use, revocation at once here and within 30 seconds in other processes.
     """
     sha256 = sha256_of(token)
-    key = KEYS.find(sha256, now)
-    if key is None:
-        key = await _read(runtime, sha256, now)
-        KEYS.keep(key, now)
-    _refuse_ended(key, now)
+    known = KEYS.find(sha256, now)
+    if known is None:
+        async with asyncio.timeout(_READ_SECONDS_MAX):
+            key = await _read(runtime, sha256, now)
+        known = KnownKey(key, _viewer(key), now)
+        KEYS.keep(known)
+    _refuse_ended(known.key, now)
+    return known.viewer
+
+
+def _viewer(key: ApiKey) -> Viewer:
     return Viewer(
         actor=f"key:{key.hint}",
         scopes=frozenset(map(Scope, key.scopes)),

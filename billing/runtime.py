@@ -1,11 +1,13 @@
 """What a process needs to work: opened at the edge, handed down, built by hand in tests."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import RedisError
@@ -31,11 +33,20 @@ LIVE_CHANNEL = "live"
 
 _POOL_SIZE = 10
 _REDIS_TIMEOUT_SECONDS = 1.0
+_REDIS_AWAY_SECONDS = 5.0
+
+_TELL_SECONDS = 0.2
+_TOLD_AT_ONCE_MAX = 200
+_MOVED_MAX = 10_000
+"""Pages look by themselves when they are told nothing, so it is better to tell less than to tell
+a thousand times a second."""
 
 Sessions = async_sessionmaker[AsyncSession]
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Nudges:
     """Redis as a nudge: it makes work start sooner, and losing any of it loses nothing.
 
@@ -43,6 +54,9 @@ class Nudges:
     """
 
     redis: ArqRedis
+    _moved: dict[OrgId, None] = field(default_factory=dict)
+    _teller: asyncio.Task[None] | None = None
+    _is_telling: bool = False
 
     async def enqueue(self, job: str, *args: Any) -> None:  # noqa: ANN401 - a job's own arguments
         """Ask a worker to do `job` soon; asking twice while it waits is once."""
@@ -53,7 +67,42 @@ class Nudges:
             log.warning("nudge %s not sent: %s", job_id, error)
 
     async def moved(self, org_ids: Sequence[OrgId]) -> None:
-        """Tell every web process that these organizations' figures have moved."""
+        """Tell every web process that these organizations' figures have moved.
+
+        At once; but what moves within a moment of that is told after it, once and all together.
+        """
+        if len(self._moved) < _MOVED_MAX:
+            self._moved.update(dict.fromkeys(org_ids))
+        if self._moved and not self._is_telling:
+            self._is_telling = True
+            pause = _TELL_SECONDS
+            try:
+                pause = await self._tell()
+            finally:
+                self._teller = asyncio.create_task(self._tell_the_rest(pause))
+
+    async def aclose(self) -> None:
+        """Close Redis; what was not told yet is not told."""
+        if self._teller is not None:
+            self._teller.cancel()
+            await asyncio.wait([self._teller])
+        await self.redis.aclose()
+
+    async def _tell_the_rest(self, pause: float) -> None:
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                if not self._moved:
+                    break
+                pause = await self._tell()
+        finally:
+            self._is_telling = False
+
+    async def _tell(self) -> float:
+        """Publish what has moved, the oldest first; answers how long to be silent after it."""
+        org_ids = list(islice(self._moved, _TOLD_AT_ONCE_MAX))
+        for org_id in org_ids:
+            del self._moved[org_id]
         try:
             async with self.redis.pipeline(transaction=False) as pipe:
                 for org_id in org_ids:
@@ -61,6 +110,8 @@ class Nudges:
                 await pipe.execute()
         except (RedisError, OSError) as error:
             log.warning("live nudge not sent: %s", error)
+            return _REDIS_AWAY_SECONDS
+        return _TELL_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +124,17 @@ class Runtime:
     stripe: Stripe
     nudges: Nudges
     now: Now
+    _memory: dict[object, Any] = field(default_factory=dict)
+
+    def remembered(self, kind: Callable[[], T]) -> T:
+        """The one object of a kind that this process keeps between requests, made when first asked.
+
+        Only ever a memory of what the database knows, or work under way: nothing here is truth.
+        """
+        if kind not in self._memory:
+            self._memory[kind] = kind()
+        remembered: T = self._memory[kind]
+        return remembered
 
 
 @asynccontextmanager
@@ -80,13 +142,13 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     """Open everything, and close it again. Redis and Stripe need not be there yet."""
     engine = open_engine(settings)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
-    redis = open_redis(settings)
+    nudges = Nudges(open_redis(settings))
     try:
         async with open_stripe(settings) as stripe:
             now = clock_for(settings, sessions)
-            yield Runtime(settings, engine, sessions, stripe, Nudges(redis), now)
+            yield Runtime(settings, engine, sessions, stripe, nudges, now)
     finally:
-        await redis.aclose()
+        await nudges.aclose()
         await engine.dispose()
 
 

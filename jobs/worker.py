@@ -22,12 +22,14 @@ from redis.exceptions import RedisError
 from billing.runtime import open_runtime, redis_settings
 from billing.settings import Settings, load_settings
 from jobs.close_periods import close_periods
+from jobs.fold_usage import fold_usage
 from jobs.purge_quarantine import purge_quarantine
 from jobs.push_invoices import push_invoices
 from jobs.stripe_events import handle_stripe_events
 
 log = logging.getLogger(__name__)
 
+SWEPT = (fold_usage, close_periods, push_invoices, handle_stripe_events)
 SWEEP_SECONDS = set(range(0, 60, 5))
 JOB_TIMEOUT_SECONDS = 280
 REDIS_PAUSE_SECONDS = 2
@@ -65,7 +67,7 @@ def worker_of(settings: Settings) -> Worker:
     async def stop(ctx: dict[Any, Any]) -> None:
         await stack.aclose()
 
-    sweeps = [one_at_a_time(x) for x in (close_periods, push_invoices, handle_stripe_events)]
+    sweeps = [one_at_a_time(x) for x in SWEPT]
     return Worker(
         functions=[func(job, keep_result=0) for job in sweeps],
         cron_jobs=[

@@ -70,14 +70,18 @@ async def a_meter(
     *,
     aggregation: Aggregation = Aggregation.SUM,
     dimensions: Mapping[str, str] | None = None,
+    event_type: str | None = None,
 ) -> Meter:
-    """Counted from events of type `slug`, with app and region unless told otherwise."""
+    """Fed by events of type `slug`, with app and region unless told otherwise.
+
+    Of any aggregation, those that a price book may not have yet included.
+    """
     named = {"app": "app", "region": "region"} if dimensions is None else dict(dimensions)
     meter = Meter(
         slug=slug,
         name=slug.replace("_", " "),
         unit="GB",
-        event_type=slug,
+        event_type=event_type or slug,
         value_property=None if aggregation is Aggregation.COUNT else "value",
         aggregation=aggregation,
         dimensions=named,
@@ -181,15 +185,9 @@ async def counted(
         UsageBucket(
             series_id=series.id,
             hour=floor_hour(at),
-            org_id=org_id,
-            meter_id=meter.id,
             event_count=1,
             total=value,
             highest=value,
-            last_value=value,
-            last_at=at,
-            last_source="test",
-            last_external_id=str(number),
         )
     )
     await session.flush()

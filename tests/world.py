@@ -95,11 +95,11 @@ async def runtime(
     settings: Settings, engine: AsyncEngine, sessions: Sessions, clock: Clock
 ) -> AsyncIterator[Runtime]:
     """Everything real but the clock; Stripe is unreachable until a test gives it an address."""
-    redis = open_redis(settings)
-    await redis.flushdb()
+    nudges = Nudges(open_redis(settings))
+    await nudges.redis.flushdb()
     async with open_stripe(settings) as stripe:
-        yield Runtime(settings, engine, sessions, stripe, Nudges(redis), clock)
-    await redis.aclose()
+        yield Runtime(settings, engine, sessions, stripe, nudges, clock)
+    await nudges.aclose()
 
 
 def in_environment(runtime: Runtime, environment: Environment) -> Runtime:

@@ -1,5 +1,6 @@
 """The composition root: one ASGI application of pages, API and webhooks."""
 
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -10,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount
 
-from api.app import api_routes
+from api.app import api_routes, usage_route
 from billing.runtime import Runtime, open_runtime
 from billing.settings import Settings, load_settings
 from web import dashboard, health, invoices, ops, organizations, sign_in
@@ -18,7 +19,8 @@ from web.assets import Assets
 from web.errors import HANDLERS
 from web.live import Live
 from web.metrics import RequestMetrics
-from web.security import SecurityHeaders
+from web.security import SecurityHeaders, headers_of_site
+from web.shortcut import Shortcut
 
 
 def app_factory() -> Starlette:
@@ -46,6 +48,11 @@ def create_app(given: Settings | Runtime, more_routes: Sequence[BaseRoute] = ())
         ],
         middleware=[
             Middleware(RequestMetrics),
+            Middleware(
+                Shortcut,
+                route=usage_route,
+                headers=headers_of_site(is_https=settings.is_https),
+            ),
             Middleware(SecurityHeaders, is_https=settings.is_https),
             Middleware(GZipMiddleware),
         ],
@@ -63,4 +70,17 @@ async def _lifespan(given: Settings | Runtime, _app: Starlette) -> AsyncIterator
 
 
 def _opened(given: Settings | Runtime) -> AbstractAsyncContextManager[Runtime]:
-    return nullcontext(given) if isinstance(given, Runtime) else open_runtime(given)
+    if isinstance(given, Runtime):
+        return nullcontext(given)
+    _collect_garbage_rarely()
+    return open_runtime(given)
+
+
+def _collect_garbage_rarely() -> None:
+    """What is loaded by now stays: Python need not look through it again for every 700 new objects.
+
+    Measured: a third of the time a request of a thousand events takes, two thirds of one event's.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

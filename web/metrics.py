@@ -1,5 +1,6 @@
 """What Prometheus is told: requests by route, how long they took, and who is watching live."""
 
+from functools import cache
 from time import perf_counter
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
@@ -56,8 +57,15 @@ class RequestMetrics:
 def _count(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     route = getattr(scope.get("route"), "path", _UNMATCHED)
-    REQUESTS.labels(method, route, str(status)).inc()
-    SECONDS.labels(method, route).observe(seconds)
+    requests, durations = _series(method, route, status)
+    requests.inc()
+    durations.observe(seconds)
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Both are few: methods and routes are ours. Looking them up costs more than counting."""
+    return REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)
 
 
 async def metrics(_request: Request) -> Response:

@@ -17,12 +17,17 @@ HEADERS = {
 _HSTS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 
+def headers_of_site(*, is_https: bool) -> dict[str, str]:
+    """What every answer of this site carries."""
+    return HEADERS | _HSTS if is_https else HEADERS
+
+
 class SecurityHeaders:
     """Adds the headers that are not there; an endpoint that needs other ones sets them itself."""
 
     def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self._app = app
-        self._headers = HEADERS | _HSTS if is_https else HEADERS
+        self._headers = headers_of_site(is_https=is_https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on; responses get their headers."""

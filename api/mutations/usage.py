@@ -7,10 +7,12 @@ import strawberry
 
 from api.context import Info
 from api.errors import Payload, RefusalsAsData
+from api.mutations.voids import VoidUsageInput, VoidUsagePayload
 from api.scalars import JSONObject
 from billing.errors import Invalid
 from billing.models import Verdict
 from billing.usage import EventVerdict, incoming_event, record_usage
+from billing.usage.voids import void_usage
 
 EVENTS_MAX = 1_000
 
@@ -141,12 +143,7 @@ class UsageMutations:
     )
     async def record_usage(self, info: Info, input: RecordUsageInput) -> RecordUsagePayload:
         """Each event gets a verdict of its own; the others are counted."""
-        if len(input.events) > EVENTS_MAX:
-            raise Invalid(
-                f"{len(input.events)} events were sent; {EVENTS_MAX} are allowed in one request.",
-                code="TOO_MANY_EVENTS",
-                field="events",
-            )
+        _check_count(len(input.events))
         events = [
             incoming_event(
                 id=event.id,
@@ -161,4 +158,31 @@ class UsageMutations:
         context = info.context
         return RecordUsagePayload.of(
             await record_usage(context.runtime, events, viewer=context.viewer, now=context.now)
+        )
+
+    @strawberry.mutation(
+        description=f"Count up to {EVENTS_MAX:,} events no longer; asking again is always safe."
+        " Needs usage:write, and staff for events of more than 34 days ago.",
+        extensions=[RefusalsAsData(VoidUsagePayload)],
+    )
+    async def void_usage(self, info: Info, input: VoidUsageInput) -> VoidUsagePayload:
+        """A booking, never a delete: the events stay, with the reason, and their ids stay used."""
+        _check_count(len(input.events))
+        context = info.context
+        verdicts = await void_usage(
+            context.runtime,
+            [event.as_request() for event in input.events],
+            reason=input.reason,
+            viewer=context.viewer,
+            now=context.now,
+        )
+        return VoidUsagePayload.of(verdicts)
+
+
+def _check_count(count: int) -> None:
+    if count > EVENTS_MAX:
+        raise Invalid(
+            f"{count} events were sent; {EVENTS_MAX} are allowed in one request.",
+            code="TOO_MANY_EVENTS",
+            field="events",
         )

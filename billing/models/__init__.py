@@ -17,13 +17,17 @@ from billing.models.invoices import (
 )
 from billing.models.stripe import Outcome, StripeEvent
 from billing.models.usage import (
+    Form,
     QuarantinedEvent,
+    UsageArchivedMonth,
     UsageBucket,
+    UsageChunk,
     UsageDistinctValue,
-    UsageEvent,
     UsageIdentity,
     UsageSeries,
     UsageSource,
+    UsageTail,
+    UsageVoid,
     Verdict,
 )
 
@@ -32,6 +36,7 @@ __all__ = [
     "AuditEntry",
     "Base",
     "ClockOffset",
+    "Form",
     "Invoice",
     "InvoiceKind",
     "InvoiceLine",
@@ -52,12 +57,15 @@ __all__ = [
     "Subscription",
     "SyncState",
     "SyncStep",
+    "UsageArchivedMonth",
     "UsageBucket",
+    "UsageChunk",
     "UsageDistinctValue",
-    "UsageEvent",
     "UsageIdentity",
     "UsageSeries",
     "UsageSource",
+    "UsageTail",
+    "UsageVoid",
     "User",
     "Verdict",
     "WebSession",

@@ -36,8 +36,6 @@ _UUIDS = (
     ids.PriceId,
     ids.PriceVersionId,
     ids.SubscriptionId,
-    ids.EventId,
-    ids.SeriesId,
     ids.InvoiceId,
     ids.LineId,
     ids.OneOffItemId,

@@ -7,23 +7,32 @@ from billing.usage.events import (
     NumberText,
     malformed_text,
 )
+from billing.usage.folding import fold_shard, fold_tail, settle_usage
 from billing.usage.quarantine import purge_quarantine
 from billing.usage.replay import Wanted, count_replayable, replay_quarantined
 from billing.usage.shapes import incoming_event, parse_event
-from billing.usage.store import record_usage, require_write
+from billing.usage.shards import SHARDS, shard_of
+from billing.usage.store import Delivery, record_deliveries, record_usage, require_write
 
 __all__ = [
+    "SHARDS",
+    "Delivery",
     "EventVerdict",
     "IncomingEvent",
     "MalformedEvent",
     "NumberText",
     "Wanted",
     "count_replayable",
+    "fold_shard",
+    "fold_tail",
     "incoming_event",
     "malformed_text",
     "parse_event",
     "purge_quarantine",
+    "record_deliveries",
     "record_usage",
     "replay_quarantined",
     "require_write",
+    "settle_usage",
+    "shard_of",
 ]

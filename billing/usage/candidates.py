@@ -1,67 +1,68 @@
 """A well-formed event of a known organization, and what becomes of it once its turn comes."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from billing.errors import BillingError
-from billing.ids import EventId, OrgId
 from billing.models import Verdict
-from billing.usage.declared import Body, EventType, Reading
+from billing.usage.declared import EventType, Reading
+from billing.usage.desk import KnownOrganization
 from billing.usage.events import EventVerdict, IncomingEvent, MalformedEvent
-from billing.usage.fingerprints import fingerprint, is_body_of
+from billing.usage.fingerprints import is_body_of
 
-Identity = tuple[OrgId, str, str]
-"""(organization, source, id): what is counted once."""
+BEFORE = -1
+"""The place of whatever was recorded before this batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who has an identity: an event recorded before (`place` -1), or one of this batch."""
+class Holder(msgspec.Struct, frozen=True, gc=False):
+    """Who has an identity: an event recorded before, or one of this batch, by its place."""
 
     place: int
-    fingerprint: bytes
+    fingerprint: int
     given_time: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """Counted as `readings`, unless it is refused or its identity is somebody else's.
 
-    `place` is its position in the batch: of equal ones the first is counted.
+    `place` is its position in the batch: of equal ones the first is counted. `key` is its
+    identity (organization, source, id) as 16 bytes.
     """
 
     place: int
+    key: bytes
     event: IncomingEvent
-    event_id: EventId
-    org_id: OrgId
+    organization: KnownOrganization
     event_type: EventType
-    body: Body
+    fingerprint: int
     occurred_at: datetime
-    readings: tuple[Reading, ...]
+    readings: Sequence[Reading]
     refusal: BillingError | None
-
-    @property
-    def identity(self) -> Identity:
-        """What it is counted once by."""
-        return self.org_id, self.event.source, self.event.id
 
     def as_holder(self) -> Holder:
         """What a resend of it will be compared with."""
-        return Holder(self.place, fingerprint(self.event_type, self.body), self.event.time)
+        return Holder(self.place, self.fingerprint, self.event.time)
+
+    def refused_for(self, error: BillingError) -> "Candidate":
+        """The same, not to be counted, unless it is refused already."""
+        return self if self.refusal else msgspec.structs.replace(self, refusal=error)
 
     def verdict(self, holder: Holder | None) -> EventVerdict:
         """What becomes of it, given who holds its identity in the end."""
+        event = self.event
         if holder is None or holder.place > self.place:
             assert self.refusal is not None, "whatever is not refused claims its identity"
-            return rejected(self.event, self.refusal)
+            return rejected(event, self.refusal)
         if holder.place == self.place:
-            return EventVerdict(Verdict.ACCEPTED, self.event.id, self.event.source)
+            return EventVerdict(Verdict.ACCEPTED, event.id, event.source)
         if self._is_resend_of(holder):
-            return EventVerdict(Verdict.DUPLICATE, self.event.id, self.event.source)
+            return EventVerdict(Verdict.DUPLICATE, event.id, event.source)
         return EventVerdict(
             Verdict.CONFLICT,
-            self.event.id,
-            self.event.source,
+            event.id,
+            event.source,
             code="CONFLICT",
             message="Another event has this source and id: a new event needs a new id.",
             field="id",
@@ -70,7 +71,9 @@ class Candidate:
     def _is_resend_of(self, holder: Holder) -> bool:
         """Instants are compared only when both events gave one."""
         instants = {self.event.time, holder.given_time} - {None}
-        return len(instants) < 2 and is_body_of(holder.fingerprint, self.event_type, self.body)
+        return len(instants) < 2 and is_body_of(
+            holder.fingerprint, self.event_type, self.event.data
+        )
 
 
 def rejected(event: IncomingEvent | MalformedEvent, error: BillingError) -> EventVerdict:

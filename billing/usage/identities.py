@@ -1,75 +1,88 @@
 """Identities: the database decides who was first, also between requests at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Protocol
 
-from sqlalchemy import and_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from asyncpg.pgproto.pgproto import UUID  # made from bytes eight times faster than Python's own
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.ids import EventId
-from billing.models import UsageIdentity
-from billing.usage.candidates import Candidate, Holder, Identity
-from billing.usage.rows import as_given, given, insert_rows
+from billing.usage.candidates import BEFORE, Candidate, Holder
 
-_KEY = ("org_id", "source", "external_id")
-_COLUMNS = (*_KEY, "event_id", "fingerprint", "given_time", "recorded_at")
-_BEFORE = -1
 
-_CLAIM = (
-    insert_rows(UsageIdentity, _COLUMNS)
-    .on_conflict_do_nothing()
-    .returning(UsageIdentity.__table__.c.event_id)
+class Identity(Protocol):
+    """A row of `usage_identities` as it is read."""
+
+    key: UUID
+    fingerprint: int
+    occurred_at: datetime
+    is_time_given: bool
+
+
+# Sorted by key, so that batches at once wait for each other but never in a circle. What was won is
+# said only where something was lost: nearly always everything is new, and a thousand keys are not
+# sent back to say so.
+_CLAIM = """
+WITH won AS (
+    INSERT INTO usage_identities (key, fingerprint, occurred_at, is_time_given)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::boolean[])
+    ON CONFLICT DO NOTHING
+    RETURNING key
 )
-_WANTED = given(UsageIdentity, _KEY)
-_FIND = select(
-    UsageIdentity.org_id,
-    UsageIdentity.source,
-    UsageIdentity.external_id,
-    UsageIdentity.fingerprint,
-    UsageIdentity.given_time,
-).join(_WANTED, and_(*(UsageIdentity.__table__.c[name] == _WANTED.c[name] for name in _KEY)))
+SELECT CASE WHEN count(*) < cardinality($1::uuid[])
+            THEN coalesce(array_agg(key), '{}') END AS won_only
+FROM won
+"""
+_FIND = """
+SELECT key, fingerprint, occurred_at, is_time_given
+FROM usage_identities WHERE key = ANY ($1::uuid[])
+"""
 
 
 async def claim(
-    session: AsyncSession, candidates: Sequence[Candidate], now: datetime
-) -> dict[Identity, Holder]:
+    connection: AsyncConnection, candidates: Sequence[Candidate]
+) -> dict[bytes, Holder]:
     """Who holds each identity of the batch: the first candidate for it, unless it was taken.
 
     An insert waits for another transaction that is inserting the same identity, so that of two
     requests at once exactly one wins. Where nobody is counted the identity stays free.
     """
-    first: dict[Identity, Candidate] = {}
+    first: dict[bytes, Candidate] = {}
     for candidate in candidates:
         if candidate.refusal is None:
-            first.setdefault(candidate.identity, candidate)
-    holders = {identity: candidate.as_holder() for identity, candidate in first.items()}
-    won = await _insert(session, first, holders, now)
-    unsettled = {candidate.identity for candidate in candidates} - won
-    return holders | await _stored(session, unsettled)
+            first.setdefault(candidate.key, candidate)
+    won = await _insert(connection, [first[key] for key in sorted(first)])
+    holders = {key: first[key].as_holder() for key in won}
+    if len(won) < len(candidates):
+        unsettled = {candidate.key for candidate in candidates} - won
+        holders |= await _stored(connection, unsettled)
+    return holders
 
 
-async def _insert(
-    session: AsyncSession,
-    first: dict[Identity, Candidate],
-    holders: dict[Identity, Holder],
-    now: datetime,
-) -> set[Identity]:
-    if not first:
+async def _insert(connection: AsyncConnection, candidates: Sequence[Candidate]) -> set[bytes]:
+    if not candidates:
         return set()
-    rows = [
-        (*identity, first[identity].event_id, holder.fingerprint, holder.given_time, now)
-        for identity, holder in sorted(holders.items())
-    ]
-    won: set[EventId] = set(await session.scalars(_CLAIM, as_given(_COLUMNS, rows)))
-    return {identity for identity, candidate in first.items() if candidate.event_id in won}
+    columns = (
+        [UUID(one.key) for one in candidates],
+        [one.fingerprint for one in candidates],
+        [one.occurred_at for one in candidates],
+        [one.event.time is not None for one in candidates],
+    )
+    won_only = (await connection.exec_driver_sql(_CLAIM, columns)).scalar_one()
+    if won_only is None:
+        return {one.key for one in candidates}
+    return {key.bytes for key in won_only}
 
 
-async def _stored(session: AsyncSession, identities: Iterable[Identity]) -> dict[Identity, Holder]:
+async def _stored(connection: AsyncConnection, keys: Collection[bytes]) -> dict[bytes, Holder]:
     """A statement of its own, after the insert: it sees whatever that one had to wait for."""
-    if not (wanted := sorted(identities)):
+    if not keys:
         return {}
-    rows = await session.execute(_FIND, as_given(_KEY, wanted))
+    wanted = [UUID(key) for key in sorted(keys)]
+    rows = await connection.exec_driver_sql(_FIND, (wanted,))
     return {
-        (row.org_id, row.source, row.external_id): Holder(_BEFORE, row.fingerprint, row.given_time)
+        row.key.bytes: Holder(
+            BEFORE, row.fingerprint, row.occurred_at if row.is_time_given else None
+        )
         for row in rows
     }

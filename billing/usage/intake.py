@@ -6,15 +6,21 @@ Identity is the database's to decide, so what time and meter say is only noted h
 the identity turns out to be free: the resend of an event grown too old still is a `DUPLICATE`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from billing.errors import BillingError, Invalid, NotFound
-from billing.ids import EventId, OrgId, new_id
+import msgspec
+
+from billing.accounts import Viewer
+from billing.errors import BillingError, Forbidden, Invalid, NotFound
+from billing.ids import OrgId
+from billing.models import Scope
 from billing.usage.candidates import Candidate, rejected
-from billing.usage.declared import GAUGES, Body, EventType, Reading
-from billing.usage.directory import Directory
+from billing.usage.declared import EventType, Reading
+from billing.usage.desk import Desk, KnownOrganization
 from billing.usage.events import EventVerdict, IncomingEvent, MalformedEvent
+from billing.usage.fingerprints import fingerprint, identity_key_of
 
 AHEAD_MAX = timedelta(minutes=5)
 AGE_MAX = timedelta(days=34)
@@ -28,84 +34,114 @@ class UnknownName(NotFound):
         self.did_you_mean = did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One event, when it was received, and the one organization its sender is bound to, if any."""
+@dataclass(slots=True)
+class Sender:
+    """Whoever sent some events, and the one organization they are bound to, if any.
+
+    `near_organizations` is what an unknown key may have meant, among those the viewer may see.
+    """
+
+    viewer: Viewer
+    bound_to: OrgId | None
+    near_organizations: dict[str, str] = field(default_factory=dict)
+    _answers: dict[KnownOrganization, Forbidden | bool] = field(default_factory=dict)
+
+    def sees(self, org: KnownOrganization | None) -> bool:
+        """Whether they may know that there is such an organization; each is decided once."""
+        if org is None:
+            return False
+        if org not in self._answers:
+            self._answers[org] = self._decide(org.id)
+        return self._answers[org] is not False
+
+    def require(self, org: KnownOrganization) -> None:
+        """Raise `Forbidden` unless they may record usage of one they see."""
+        answer = self._answers[org]
+        if isinstance(answer, Forbidden):
+            raise answer
+
+    def _decide(self, org_id: OrgId) -> Forbidden | bool:
+        if self.bound_to not in {None, org_id} or not self.viewer.knows(org_id):
+            return False
+        try:
+            self.viewer.require(Scope.USAGE_WRITE, org_id)
+        except Forbidden as error:
+            return error
+        return True
+
+
+class Submission(msgspec.Struct, frozen=True, gc=False):
+    """One event, when it was received, and from whom."""
 
     event: IncomingEvent | MalformedEvent
     received_at: datetime
-    bound_to: OrgId | None
+    sender: Sender
 
 
-def judge(place: int, submission: Submission, directory: Directory) -> Candidate | EventVerdict:
+def judge(
+    place: int, submission: Submission, desk: Desk, near_event_types: dict[str, str]
+) -> Candidate | EventVerdict:
     """Refused already, or a candidate for its identity."""
     event = submission.event
     if isinstance(event, MalformedEvent):
         return rejected(event, event.error)
+    org = desk.organizations.get(event.subject)
     try:
-        org_id = _organization(event, submission.bound_to, directory)
+        if org is None or not submission.sender.sees(org):
+            raise _unknown_organization(event, submission.sender)
+        submission.sender.require(org)
     except BillingError as error:
         return rejected(event, error)
-    event_type = directory.event_types.get(event.type, EventType(event.type, ()))
+    event_type = desk.event_types.get(event.type) or EventType(event.type, ())
     body = event_type.body(event.data)
-    readings: tuple[Reading, ...] = ()
+    readings: Sequence[Reading] = ()
     refusal: BillingError | None = None
     try:
-        _check_time(event.time, submission.received_at, event_type, body)
-        readings = _readings(event_type, body, directory)
+        if event.time is not None:
+            _check_time(event.time, submission.received_at, event_type)
+        if not event_type.meters:
+            raise _unknown_meter(event_type.name, near_event_types)
+        readings = event_type.readings(body)
     except BillingError as error:
         refusal = error
     return Candidate(
-        place=place,
-        event=event,
-        event_id=EventId(new_id()),
-        org_id=org_id,
-        event_type=event_type,
-        body=body,
-        occurred_at=event.time or submission.received_at,
-        readings=readings,
-        refusal=refusal,
+        place,
+        identity_key_of(org.id_bytes, event.source, event.id),
+        event,
+        org,
+        event_type,
+        fingerprint(event_type, body),
+        event.time or submission.received_at,
+        readings,
+        refusal,
     )
 
 
-def _organization(event: IncomingEvent, bound_to: OrgId | None, directory: Directory) -> OrgId:
-    if forbidden := directory.forbidden.get(event.subject):
-        raise forbidden
-    org_id = directory.organizations.get(event.subject)
-    if org_id is None or bound_to not in {None, org_id}:
-        raise UnknownName(
-            f"No organization has the key {event.subject!r}.",
-            "UNKNOWN_ORGANIZATION",
-            "subject",
-            directory.near_organizations.get(event.subject),
-        )
-    return org_id
+def _unknown_organization(event: IncomingEvent, sender: Sender) -> UnknownName:
+    return UnknownName(
+        f"No organization has the key {event.subject!r}.",
+        "UNKNOWN_ORGANIZATION",
+        "subject",
+        sender.near_organizations.get(event.subject),
+    )
 
 
-def _check_time(
-    time: datetime | None, received_at: datetime, event_type: EventType, body: Body
-) -> None:
-    if time is None:
+def _unknown_meter(name: str, near_event_types: dict[str, str]) -> UnknownName:
+    return UnknownName(
+        f"No meter counts events of type {name!r}.",
+        "UNKNOWN_METER",
+        "type",
+        near_event_types.get(name),
+    )
+
+
+def _check_time(time: datetime, received_at: datetime, event_type: EventType) -> None:
+    age = received_at - time
+    if -AHEAD_MAX <= age <= AGE_MAX:
         return
-    if time - received_at > AHEAD_MAX:
+    if age < -AHEAD_MAX:
         raise Invalid(
             "time is more than 5 minutes ahead of our clock.", code="TIME_IN_FUTURE", field="time"
         )
-    if received_at - time > AGE_MAX and not _is_for_gauges(event_type, body):
+    if not event_type.holds_only:
         raise Invalid("time is more than 34 days ago.", code="TIME_TOO_OLD", field="time")
-
-
-def _is_for_gauges(event_type: EventType, body: Body) -> bool:
-    fed = event_type.fed(body)
-    return bool(fed) and all(meter.aggregation in GAUGES for meter in fed)
-
-
-def _readings(event_type: EventType, body: Body, directory: Directory) -> tuple[Reading, ...]:
-    if not event_type.meters:
-        raise UnknownName(
-            f"No meter counts events of type {event_type.name!r}.",
-            "UNKNOWN_METER",
-            "type",
-            directory.near_event_types.get(event_type.name),
-        )
-    return tuple(event_type.readings(body))

@@ -16,7 +16,6 @@ from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.accounts import Viewer
 from billing.ids import OrgId
 from billing.models import QuarantinedEvent
 from billing.models.base import Json
@@ -67,15 +66,18 @@ class Refused:
     received_at: datetime
 
 
-async def keep_refused(session: AsyncSession, viewer: Viewer, settled: Iterable[Settled]) -> None:
+async def keep_refused(session: AsyncSession, settled: Iterable[Settled]) -> None:
     """Keep what a request sent in vain."""
     refused = []
     for one in settled:
         submission = one.submission
-        org_id = submission.bound_to or one.org_id
-        if one.verdict.is_refused and (org_id or viewer.sees_all):
+        if not one.verdict.is_refused:
+            continue
+        sender = submission.sender
+        org_id = sender.bound_to or one.org_id
+        if org_id or sender.viewer.sees_all:
             event = _kept(submission.event)
-            row_id = _row_id(submission.bound_to, event)
+            row_id = _row_id(sender.bound_to, event)
             refused.append(Refused(row_id, org_id, one.verdict, event, submission.received_at))
     await write_refused(session, refused)
 
@@ -143,7 +145,7 @@ def _kept(event: IncomingEvent | MalformedEvent) -> Json:
     if isinstance(event, MalformedEvent):
         return attributes | {EXCERPT: event.excerpt}
     attributes |= {"type": event.type, "subject": event.subject}
-    data = _exact(event.data)
+    data = _exact(event.data or {})
     if len(text := json.dumps(data)) > EVENT_CHARACTERS_MAX:
         return attributes | {EXCERPT: excerpt_of(text)}
     time = event.time.isoformat() if event.time else None
@@ -153,6 +155,8 @@ def _kept(event: IncomingEvent | MalformedEvent) -> Json:
 def _exact(value: object) -> object:
     """Numbers as text, for JSON is read back into floats; they mean the same to every meter."""
     match value:
+        case int() if not isinstance(value, bool):
+            return str(value)
         case NumberText():
             try:
                 return plain(exact_decimal(value, field="data"))

@@ -4,54 +4,28 @@ Every table is written in one order and each table's rows in theirs, so that bat
 for each other but never in a circle.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import func
-from sqlalchemy.dialects.postgresql import Insert
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.accounts import Viewer
+from billing.errors import Conflict
 from billing.ids import OrgId
-from billing.models import UsageEvent, UsageSource, Verdict
-from billing.usage.buckets import add_to_buckets
+from billing.models import Verdict
 from billing.usage.candidates import Candidate
-from billing.usage.directory import read_directory
-from billing.usage.events import EventVerdict, IncomingEvent
+from billing.usage.desk import Desk, Learned
+from billing.usage.events import EventVerdict, MalformedEvent
 from billing.usage.identities import claim
-from billing.usage.intake import Submission, judge
-from billing.usage.rows import as_given, insert_rows
-
-_EVENT = (
-    "id",
-    "org_id",
-    "source",
-    "external_id",
-    "event_type",
-    "occurred_at",
-    "data",
-    "recorded_at",
-)
-_LATEST = ("last_occurred_at", "last_recorded_at")
-_SOURCE = ("org_id", "source", *_LATEST)
+from billing.usage.intake import Sender, Submission, judge
+from billing.usage.months import archived_months, may_be_archived, month_of
+from billing.usage.series import series_of
+from billing.usage.sources import hear_of_sources
+from billing.usage.suggestions import near_event_types, near_organizations
+from billing.usage.tail import append_to_tail
 
 
-def _hearing() -> Insert:
-    statement = insert_rows(UsageSource, _SOURCE)
-    held, heard = UsageSource.__table__.c, statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=["org_id", "source"],
-        set_={name: func.greatest(held[name], heard[name]) for name in _LATEST},
-    )
-
-
-_INSERT_EVENTS = insert_rows(UsageEvent, _EVENT)
-_HEAR = _hearing()
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """A submission, what became of it, and whose it is where that is known."""
 
     submission: Submission
@@ -59,61 +33,91 @@ class Settled:
     org_id: OrgId | None
 
 
+class Recorded(msgspec.Struct, frozen=True):
+    """A batch, settled in its order, and what the desk may remember once it has committed."""
+
+    settled: Sequence[Settled]
+    learned: Learned
+
+
 async def record(
-    session: AsyncSession, viewer: Viewer, submissions: Sequence[Submission], now: datetime
-) -> list[Settled]:
-    """Judge a batch, and count what is accepted of it. In the same order."""
-    events = [one.event for one in submissions if isinstance(one.event, IncomingEvent)]
-    directory = await read_directory(
-        session, viewer, {event.subject for event in events}, {event.type for event in events}
-    )
-    judged = [judge(place, one, directory) for place, one in enumerate(submissions)]
+    session: AsyncSession, desk: Desk, submissions: Sequence[Submission], now: datetime
+) -> Recorded:
+    """Judge a batch, and count what is accepted of it."""
+    near = await _look_up(session, desk, submissions)
+    judged = [judge(place, one, desk, near) for place, one in enumerate(submissions)]
+    judged = await _without_archived(session, judged, now)
     candidates = [one for one in judged if isinstance(one, Candidate)]
-    holders = await claim(session, candidates, now)
-    verdicts = {one.place: one.verdict(holders.get(one.identity)) for one in candidates}
-    await _count(
-        session, [one for one in candidates if verdicts[one.place].verdict is Verdict.ACCEPTED], now
-    )
+    connection = await session.connection()
+    holders = await claim(connection, candidates)
+    settled: list[Settled] = []
+    counted: list[Candidate] = []
+    for submission, one in zip(submissions, judged, strict=True):
+        if not isinstance(one, Candidate):
+            settled.append(Settled(submission, one, None))
+            continue
+        verdict = one.verdict(holders.get(one.key))
+        if verdict.verdict is Verdict.ACCEPTED:
+            counted.append(one)
+        settled.append(Settled(submission, verdict, one.organization.id))
+    return Recorded(settled, await _count(session, desk, counted, now))
+
+
+async def _without_archived(
+    session: AsyncSession, judged: list[Candidate | EventVerdict], now: datetime
+) -> list[Candidate | EventVerdict]:
+    """Refuse what belongs to an archived month; whether there is one is asked for old events only.
+
+    Gauges are never too old, and a replay judges by the first receipt.
+    """
+    oldest = min([one.occurred_at for one in judged if isinstance(one, Candidate)], default=now)
+    if not may_be_archived(oldest, now) or not (archived := await archived_months(session)):
+        return judged
     return [
-        Settled(submission, verdicts[one.place], one.org_id)
-        if isinstance(one, Candidate)
-        else Settled(submission, one, None)
-        for submission, one in zip(submissions, judged, strict=True)
+        one.refused_for(_archived(one))
+        if isinstance(one, Candidate) and month_of(one.occurred_at) in archived
+        else one
+        for one in judged
     ]
 
 
-async def _count(session: AsyncSession, accepted: Sequence[Candidate], now: datetime) -> None:
-    if not accepted:
-        return
-    await _insert_events(session, accepted, now)
-    await add_to_buckets(session, accepted, now)
-    await _hear_of_sources(session, accepted, now)
+def _archived(candidate: Candidate) -> Conflict:
+    return Conflict(
+        f"{candidate.occurred_at:%Y-%m} is archived: nothing can be counted into it.",
+        code="MONTH_ARCHIVED",
+        field="time",
+    )
 
 
-async def _insert_events(
-    session: AsyncSession, accepted: Sequence[Candidate], now: datetime
-) -> None:
-    rows = [
-        (
-            one.event_id,
-            *one.identity,
-            one.event.type,
-            one.occurred_at,
-            one.body.as_data(),
-            now,
-        )
-        for one in accepted
-    ]
-    await session.execute(_INSERT_EVENTS, as_given(_EVENT, rows))
+async def _look_up(
+    session: AsyncSession, desk: Desk, submissions: Iterable[Submission]
+) -> dict[str, str]:
+    """Everything the batch is judged by; answers what unknown event types may have meant."""
+    subjects: dict[int, set[str]] = {}
+    senders: dict[int, Sender] = {}
+    types: set[str] = set()
+    for one in submissions:
+        if not isinstance(event := one.event, MalformedEvent):
+            types.add(event.type)
+            sender = one.sender
+            senders[id(sender)] = sender
+            subjects.setdefault(id(sender), set()).add(event.subject)
+    await desk.look_up(session, set().union(*subjects.values()))
+    for number, sender in senders.items():
+        if unknown := {
+            key for key in subjects[number] if not sender.sees(desk.organizations.get(key))
+        }:
+            near = await near_organizations(session, sender.viewer, unknown)
+            sender.near_organizations.update(near)
+    return near_event_types(types - desk.event_types.keys(), desk.event_types)
 
 
-async def _hear_of_sources(
-    session: AsyncSession, accepted: Sequence[Candidate], now: datetime
-) -> None:
-    """Last, for every request of a source meets at its row."""
-    latest: dict[tuple[OrgId, str], datetime] = {}
-    for one in accepted:
-        key = (one.org_id, one.event.source)
-        latest[key] = max(latest.get(key, one.occurred_at), one.occurred_at)
-    rows = sorted((*key, occurred_at, now) for key, occurred_at in latest.items())
-    await session.execute(_HEAR, as_given(_SOURCE, rows))
+async def _count(
+    session: AsyncSession, desk: Desk, counted: Sequence[Candidate], now: datetime
+) -> Learned:
+    learned = Learned()
+    if counted:
+        series_ids, learned.series = await series_of(session, desk, counted, now)
+        await append_to_tail(await session.connection(), counted, series_ids, now)
+        learned.heard = await hear_of_sources(session, desk, counted, now)
+    return learned

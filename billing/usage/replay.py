@@ -14,8 +14,9 @@ from billing.audit import record_act
 from billing.ids import OrgId
 from billing.models import QuarantinedEvent, Verdict
 from billing.runtime import Runtime
+from billing.usage.desk import Desk
 from billing.usage.events import EventVerdict
-from billing.usage.intake import Submission
+from billing.usage.intake import Sender, Submission
 from billing.usage.quarantine import EXCERPT, Refused, restored, write_refused
 from billing.usage.recording import Settled, record
 from billing.usage.store import again_on_deadlock, moved_by
@@ -61,7 +62,7 @@ async def replay_quarantined(
     Raises `Forbidden` unless the viewer is staff.
     """
     viewer.require_ops()
-    run = _Run(wanted, viewer, now, dry_run)
+    run = _Run(wanted, viewer, now, dry_run, runtime.remembered(Desk))
     chunk = await again_on_deadlock(partial(run.chunk, runtime, None))
     while chunk.last is not None:
         if not dry_run:
@@ -84,6 +85,7 @@ class _Run:
     viewer: Viewer
     now: datetime
     dry_run: bool
+    desk: Desk
 
     async def chunk(self, runtime: Runtime, after: tuple[datetime, UUID] | None) -> _Chunk:
         async with runtime.sessions.begin() as session:
@@ -107,9 +109,12 @@ class _Run:
 
     async def _settle(
         self, session: AsyncSession, rows: Sequence[QuarantinedEvent]
-    ) -> list[Settled]:
-        submissions = [Submission(restored(row.event), row.recorded_at, row.org_id) for row in rows]
-        settled = await record(session, self.viewer, submissions, self.now)
+    ) -> Sequence[Settled]:
+        submissions = [
+            Submission(restored(row.event), row.recorded_at, Sender(self.viewer, row.org_id))
+            for row in rows
+        ]
+        settled = (await record(session, self.desk, submissions, self.now)).settled
         by_row = list(zip(rows, settled, strict=True))
         counted = [row.id for row, one in by_row if not one.verdict.is_refused]
         await session.execute(delete(QuarantinedEvent).where(QuarantinedEvent.id.in_(counted)))

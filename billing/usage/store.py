@@ -1,6 +1,7 @@
 """The door through which usage comes in: recorded, or refused and kept, in one transaction."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -11,15 +12,24 @@ from billing.errors import Forbidden
 from billing.ids import OrgId
 from billing.models import Scope, Verdict
 from billing.runtime import Runtime
+from billing.usage.desk import Desk
 from billing.usage.events import EventVerdict, IncomingEvent, MalformedEvent
-from billing.usage.intake import Submission
+from billing.usage.intake import Sender, Submission
 from billing.usage.quarantine import keep_refused
-from billing.usage.recording import Settled, record
+from billing.usage.recording import Recorded, Settled, record
 
 _DEADLOCK = "40P01"
 _SERIALIZATION_FAILURE = "40001"
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one request brought, and who sent it."""
+
+    events: Sequence[IncomingEvent | MalformedEvent]
+    viewer: Viewer
 
 
 async def record_usage(
@@ -35,17 +45,36 @@ async def record_usage(
     events again is always safe. Raises `Forbidden` for a key that may not write usage at all.
     """
     require_write(viewer)
-    submissions = [Submission(event, now, viewer.org_id) for event in events]
+    [verdicts] = await record_deliveries(runtime, [Delivery(events, viewer)], now=now)
+    return verdicts
 
-    async def attempt() -> list[Settled]:
+
+async def record_deliveries(
+    runtime: Runtime, deliveries: Sequence[Delivery], *, now: datetime
+) -> list[list[EventVerdict]]:
+    """Several requests in one transaction: verdicts for each, in their order.
+
+    Where it fails nothing of any of them is stored. Ask `require_write` of each viewer before.
+    """
+    desk = runtime.remembered(Desk)
+    submissions = [
+        Submission(event, now, sender)
+        for delivery in deliveries
+        for sender in [Sender(delivery.viewer, delivery.viewer.org_id)]
+        for event in delivery.events
+    ]
+
+    async def attempt() -> Recorded:
         async with runtime.sessions.begin() as session:
-            settled = await record(session, viewer, submissions, now)
-            await keep_refused(session, viewer, settled)
-        return settled
+            recorded = await record(session, desk, submissions, now)
+            await keep_refused(session, recorded.settled)
+        return recorded
 
-    settled = await again_on_deadlock(attempt)
-    await runtime.nudges.moved(moved_by(settled))
-    return [one.verdict for one in settled]
+    recorded = await again_on_deadlock(attempt)
+    desk.learn(recorded.learned)
+    await runtime.nudges.moved(moved_by(recorded.settled))
+    verdicts = iter([one.verdict for one in recorded.settled])
+    return [[next(verdicts) for _ in delivery.events] for delivery in deliveries]
 
 
 def require_write(viewer: Viewer) -> None:
@@ -57,8 +86,13 @@ def require_write(viewer: Viewer) -> None:
 
 def moved_by(settled: Iterable[Settled]) -> list[OrgId]:
     """The organizations whose figures have moved."""
-    accepted = (one.org_id for one in settled if one.verdict.verdict is Verdict.ACCEPTED)
-    return sorted({org_id for org_id in accepted if org_id})
+    return list(
+        {
+            one.org_id: None
+            for one in settled
+            if one.org_id and one.verdict.verdict is Verdict.ACCEPTED
+        }
+    )
 
 
 async def again_on_deadlock(attempt: Callable[[], Awaitable[T]]) -> T:

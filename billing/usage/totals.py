@@ -76,8 +76,9 @@ async def usage_by_series(
             func.sum(UsageBucket.total).label("total"),
             func.max(UsageBucket.highest).label("highest"),
         )
+        .join(UsageSeries, UsageSeries.id == UsageBucket.series_id)
         .where(
-            UsageBucket.org_id == org_id,
+            UsageSeries.org_id == org_id,
             UsageBucket.hour >= cuts[0],
             UsageBucket.hour < cuts[-1],
         )
@@ -142,8 +143,8 @@ async def usage_over_time(
         select(start, group, _quantity(meter.aggregation).label("quantity"))
         .join(UsageSeries, UsageSeries.id == UsageBucket.series_id)
         .where(
-            UsageBucket.org_id == org_id,
-            UsageBucket.meter_id == meter.id,
+            UsageSeries.org_id == org_id,
+            UsageSeries.meter_id == meter.id,
             UsageBucket.hour >= span.start,
             UsageBucket.hour < span.end,
         )

@@ -192,7 +192,7 @@ async def test_while_the_database_is_away_it_says_when_to_come_back(
 ) -> None:
     engine = create_async_engine("postgresql+asyncpg://nobody@127.0.0.1:9/nothing")
     away = replace(runtime, engine=engine, sessions=async_sessionmaker(engine))
-    routes = Starlette(routes=ingest.routes)
+    routes = Starlette(routes=[ingest.route])
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         await routes({**scope, "state": {"runtime": away}}, receive, send)

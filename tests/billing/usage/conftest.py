@@ -1,13 +1,13 @@
 """Two organizations, a few meters, and what the tables hold afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from billing.accounts import Viewer
 from billing.ids import OrgId
@@ -17,13 +17,13 @@ from billing.models import (
     QuarantinedEvent,
     Scope,
     UsageBucket,
-    UsageEvent,
     UsageIdentity,
     UsageSeries,
 )
 from billing.rules.aggregation import Aggregation
 from billing.runtime import Runtime, Sessions
-from billing.usage import EventVerdict, NumberText, parse_event, record_usage
+from billing.usage import EventVerdict, NumberText, fold_tail, parse_event, record_usage
+from tests.billing.usage.rescan import METERS
 from tests.factories import a_meter, an_organization
 from tests.world import Clock
 
@@ -58,6 +58,27 @@ def a_key(org_id: OrgId | None = None, *scopes: Scope) -> Viewer:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptReading:
+    """A row of `usage_events`: what one event adds to one series, folded or not."""
+
+    org_id: OrgId
+    series_id: int
+    source: str
+    external_id: str
+    occurred_at: datetime
+    quantity: Decimal
+    label: str | None
+    recorded_at: datetime
+    is_folded: bool
+
+
+_READINGS = text(
+    f"SELECT {', '.join(field.name for field in fields(KeptReading))} FROM usage_events"
+    " ORDER BY external_id, series_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The store under test, and what it leaves in the tables."""
 
@@ -78,12 +99,13 @@ class Usage:
         )
 
     async def buckets(self, org: Organization | None = None) -> dict[str, UsageBucket]:
-        """Every bucket, named as `egress_gb app=web 13h`."""
+        """Every bucket once all is folded, named as `egress_gb app=web 13h`."""
+        await fold_tail(self.runtime)
         statement = (
             select(UsageBucket, Meter.slug, UsageSeries.dimensions)
             .join(UsageSeries, UsageSeries.id == UsageBucket.series_id)
             .join(Meter, Meter.id == UsageSeries.meter_id)
-            .where(UsageBucket.org_id == (org or self.acme).id)
+            .where(UsageSeries.org_id == (org or self.acme).id)
         )
         async with self.runtime.sessions() as session:
             rows = await session.execute(statement)
@@ -102,9 +124,10 @@ class Usage:
         """What each bucket adds up to."""
         return {name: bucket.total for name, bucket in (await self.buckets(org)).items()}
 
-    async def events(self) -> list[UsageEvent]:
+    async def events(self) -> list[KeptReading]:
+        """Every reading kept, folded or not; most events here have just one."""
         async with self.runtime.sessions() as session:
-            return list(await session.scalars(select(UsageEvent).order_by(UsageEvent.id)))
+            return [KeptReading(*row) for row in await session.execute(_READINGS)]
 
     async def identities(self) -> list[UsageIdentity]:
         async with self.runtime.sessions() as session:
@@ -129,3 +152,19 @@ async def usage(runtime: Runtime, sessions: Sessions, clock: Clock) -> Usage:
         await a_meter(session, "request", aggregation=Aggregation.COUNT, dimensions={"app": "app"})
         await a_meter(session, "seats", aggregation=Aggregation.MAX, dimensions={})
     return Usage(runtime, clock, acme, globex)
+
+
+@pytest.fixture
+async def declared(usage: Usage) -> Usage:
+    """And the meters of every aggregation that a rescan knows."""
+    async with usage.runtime.sessions.begin() as session:
+        for meter in METERS:
+            row = await a_meter(
+                session,
+                meter.slug,
+                aggregation=Aggregation(meter.aggregation),
+                dimensions={name: name for name in meter.dimensions},
+                event_type=meter.event_type,
+            )
+            row.value_property = meter.value
+    return usage

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 import anyio
@@ -11,9 +12,11 @@ from sqlalchemy import select, text
 from billing.models import Meter, Verdict
 from billing.runtime import Runtime
 from billing.usage import EventVerdict, parse_event
-from billing.usage.intake import Submission
+from billing.usage.desk import Desk
+from billing.usage.intake import Sender, Submission
 from billing.usage.recording import record
 from tests.billing.usage.conftest import Usage, a_key, an_event
+from tests.billing.usage.locks import somebody_waits
 
 ACCEPTED, DUPLICATE, CONFLICT, _ = Verdict
 
@@ -33,10 +36,11 @@ async def recorded_at_once(
 
     async def send(number: int) -> None:
         now = usage.clock.at
-        submissions = [Submission(parse_event(raw), now, None) for raw in batches[number]]
+        sender = Sender(a_key(), None)
+        submissions = [Submission(parse_event(raw), now, sender) for raw in batches[number]]
         async with usage.runtime.sessions.begin() as session:
-            settled = await record(session, a_key(), submissions, now)
-        answers[number] = kinds([one.verdict for one in settled])
+            recorded = await record(session, Desk(), submissions, now)
+        answers[number] = kinds([one.verdict for one in recorded.settled])
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
@@ -116,26 +120,20 @@ async def test_a_failing_request_leaves_nothing_half_written(
 async def test_a_request_picked_to_break_a_deadlock_is_tried_again(
     usage: Usage, runtime: Runtime
 ) -> None:
-    """Somebody with psql locks in the other order: first the source, then the bucket."""
+    """Somebody with psql locks in the other order: first the source, then the identities."""
     await usage.record(an_event())
     verdicts: list[Verdict] = []
 
     async def send() -> None:
-        verdicts.extend(kinds(await usage.record(an_event(id="e2"))))
+        later = usage.clock.at + timedelta(minutes=1)  # so that the source is heard of again
+        verdicts.extend(kinds(await usage.record(an_event(id="e2"), now=later)))
 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group, runtime.engine.begin() as other:
             await other.execute(text("UPDATE usage_sources SET source = source"))
             group.start_soon(send)
-            async with runtime.engine.connect() as watcher:
-                while not await watcher.scalar(
-                    text(
-                        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                        " AND datname = current_database()"
-                    )
-                ):
-                    await watcher.rollback()  # statistics are read once a transaction
-            await other.execute(text("UPDATE usage_buckets SET total = total"))
+            await somebody_waits(runtime)
+            await other.execute(text("LOCK TABLE usage_identities IN SHARE MODE"))
 
     assert verdicts == [ACCEPTED]
     assert await usage.totals() == {"egress_gb app=web region=eu 13h": Decimal(3)}

@@ -9,6 +9,7 @@ import pytest
 from billing.models import Verdict
 from billing.rules.aggregation import Aggregation
 from billing.usage import EventVerdict, NumberText
+from tests.billing.usage import checks
 from tests.billing.usage.conftest import Usage, an_event
 from tests.factories import a_meter
 
@@ -94,6 +95,10 @@ async def test_what_is_rejected_uses_up_no_identity(usage: Usage) -> None:
     ]
     assert kinds(await usage.record(an_event(id="e2", type="unknown"))) == [REJECTED]
     assert kinds(await usage.record(an_event(id="e2"))) == [ACCEPTED]
+
+
+async def test_an_identity_lasts_beyond_its_month(declared: Usage) -> None:
+    await checks.identities_last_beyond_their_month(declared)
 
 
 async def test_the_resend_of_an_event_grown_too_old_is_a_duplicate(usage: Usage) -> None:

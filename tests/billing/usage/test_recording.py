@@ -1,5 +1,6 @@
-"""What is accepted, and what it leaves: raw events, series, hourly buckets, sources."""
+"""What is accepted, and what it leaves: readings, series, hourly buckets, sources."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -23,23 +24,31 @@ async def test_an_accepted_event_is_kept_as_it_was_counted(usage: Usage) -> None
 
     assert (verdict.verdict, verdict.id, verdict.source) == (ACCEPTED, "e1", "phoenix/eu-1")
     [event] = await usage.events()
-    assert event.data == {"value": "1.5", "app": "web", "region": "eu"}
+    assert (event.org_id, event.source, event.external_id) == (usage.acme.id, "phoenix/eu-1", "e1")
+    assert (str(event.quantity), event.label) == ("1.5", None)
     assert event.occurred_at == datetime(2026, 11, 10, 13, 20, tzinfo=UTC)
     assert event.recorded_at == usage.clock.at
     assert await usage.totals() == {"egress_gb app=web region=eu 13h": Decimal("1.5")}
+    assert await usage.events() == [replace(event, is_folded=True)]
 
 
 async def test_a_bucket_holds_what_every_aggregation_needs(usage: Usage) -> None:
+    async with usage.runtime.sessions.begin() as session:
+        await a_meter(session, "level", aggregation=Aggregation.LATEST, event_type="egress_gb")
     await usage.record(
         an_event(id="a", time="2026-11-10T13:20:00Z", data={"value": "2"}),
         an_event(id="b", time="2026-11-10T13:40:00Z", data={"value": "3"}),
     )
     await usage.record(an_event(id="c", time="2026-11-10T13:10:00Z", data={"value": "7"}))
 
-    bucket = (await usage.buckets())["egress_gb 13h"]
+    buckets = await usage.buckets()
+    bucket, held = buckets["egress_gb 13h"], buckets["level 13h"]
     assert (bucket.event_count, bucket.total, bucket.highest) == (3, Decimal(12), Decimal(7))
-    assert (bucket.last_value, bucket.last_external_id) == (Decimal(3), "b")
-    assert bucket.last_at == datetime(2026, 11, 10, 13, 40, tzinfo=UTC)
+    assert (bucket.first_at, bucket.last_at, bucket.last_value, bucket.weighted) == (None,) * 4
+    assert held.first_at == datetime(2026, 11, 10, 13, 10, tzinfo=UTC)
+    assert held.last_at == datetime(2026, 11, 10, 13, 40, tzinfo=UTC)
+    assert held.last_value == Decimal(3)
+    assert held.weighted == 600 * 7 + 1200 * 2 + 1200 * 3
 
 
 @pytest.mark.parametrize("one_batch", [True, False])
@@ -47,15 +56,31 @@ async def test_of_one_instant_the_last_is_by_source_then_id_and_code_point(
     usage: Usage, one_batch: bool
 ) -> None:
     # A database that sorts like a dictionary would put "é" before "z", and "a" before "Z".
+    async with usage.runtime.sessions.begin() as session:
+        await a_meter(session, "level", aggregation=Aggregation.LATEST)
     tied = [
-        an_event(id=name, source="s", data={"value": str(value)})
+        an_event(id=name, source="s", type="level", data={"value": str(value)})
         for value, name in enumerate(["Z", "é", "a", "z"])
     ]
+    earlier_source = an_event(id="é2", source="S", type="level", data={"value": "9"})
 
-    for batch in [tied] if one_batch else [[event] for event in tied]:
+    for batch in [[*tied, earlier_source]] if one_batch else [[e] for e in [*tied, earlier_source]]:
         await usage.record(*batch)
 
-    assert (await usage.buckets())["egress_gb 13h"].last_external_id == "é"
+    assert (await usage.buckets())["level 13h"].last_value == Decimal(1)
+
+
+async def test_an_hour_and_a_month_are_of_utc_wherever_the_sender_is(usage: Usage) -> None:
+    await usage.record(
+        an_event(id="a", time="2026-10-31T23:30:00-05:00"),
+        an_event(id="b", time="2026-11-01T00:30:00+01:00"),
+    )
+
+    assert await usage.totals() == {
+        "egress_gb app=web region=eu 04h": Decimal("1.5"),
+        "egress_gb app=web region=eu 23h": Decimal("1.5"),
+    }
+    assert {event.occurred_at.month for event in await usage.events()} == {10, 11}
 
 
 async def test_several_meters_feed_on_one_type_each_by_what_it_needs(usage: Usage) -> None:

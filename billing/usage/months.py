@@ -1,0 +1,98 @@
+"""Months: `usage_chunks` has a partition for each UTC month, made when first needed.
+
+A month can be archived (`archive.py`). Until it is attached again nothing may be counted into it,
+so whoever could count into a month that old holds the lock of the months while they do.
+"""
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.models import UsageArchivedMonth, UsageTail
+from billing.runtime import Sessions
+from billing.usage.intake import AGE_MAX
+
+_SAFE_AGE = AGE_MAX - timedelta(days=1)
+"""A day less, for clocks that differ and requests that last: no younger event can be archived."""
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('usage months'))")
+_SHARE = text("SELECT pg_advisory_xact_lock_shared(hashtext('usage months'))")
+
+
+def partition_of(month: date) -> str:
+    """The name of a month's partition."""
+    return f"usage_chunks_{month:%Y_%m}"
+
+
+def month_of(at: datetime) -> date:
+    """The first day of the UTC month that an instant, given in UTC, is in."""
+    return date(at.year, at.month, 1)
+
+
+def month_after(month: date) -> date:
+    """The first day of the next month."""
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def may_be_archived(occurred_at: datetime, now: datetime) -> bool:
+    """Whether an event is so old that its month could be archived, now or any moment."""
+    return now - occurred_at > _SAFE_AGE
+
+
+async def archived_months(session: AsyncSession) -> frozenset[date]:
+    """The months nothing may be counted into; no other becomes one until the transaction ends."""
+    await session.execute(_SHARE)
+    # A statement of its own, after the wait: it sees what that waited for.
+    return frozenset(await session.scalars(select(UsageArchivedMonth.month)))
+
+
+async def lock_months(session: AsyncSession) -> None:
+    """Change which months there are; waits for whoever counts into old ones."""
+    await session.execute(_LOCK)
+
+
+async def months_in_tail(sessions: Sessions, shard: int) -> Collection[date]:
+    """Which months a shard's unfolded readings belong to: hardly ever more than two.
+
+    Not the archived: they can have none, and if they had, everybody else's would still be folded.
+    """
+    months = select(UsageTail.month).where(
+        UsageTail.shard == shard, UsageTail.month.not_in(select(UsageArchivedMonth.month))
+    )
+    async with sessions() as session:
+        return (await session.scalars(months.distinct())).all()
+
+
+async def make_partitions(sessions: Sessions, months: Collection[date]) -> None:
+    """Make what is not there yet, in a transaction of its own: it waits for folds under way.
+
+    Never for an archived month: what was detached would find its place taken.
+    """
+    names = {partition_of(month): month for month in months}
+    async with sessions() as session:
+        missing = [name for name in sorted(names) if not await is_table(session, name)]
+    if not missing:
+        return
+    async with sessions.begin() as session:
+        await lock_months(session)
+        archived = frozenset(await session.scalars(select(UsageArchivedMonth.month)))
+        for name in missing:
+            if names[name] in archived or await is_table(session, name):
+                continue  # another process was first
+            await session.execute(text(_creation(name, names[name])))
+
+
+async def is_table(session: AsyncSession, name: str) -> bool:
+    """Whether there is a table of this name."""
+    return await session.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is not None
+
+
+def bounds_of(month: date) -> str:
+    """What a partition of this month holds, in SQL."""
+    return f"FOR VALUES FROM ('{month} 00:00:00+00') TO ('{month_after(month)} 00:00:00+00')"
+
+
+def _creation(name: str, month: date) -> str:
+    return f"CREATE TABLE {name} PARTITION OF usage_chunks {bounds_of(month)}"
