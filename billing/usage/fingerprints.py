@@ -6,6 +6,7 @@ No part holds a NUL, so joining parts by NUL is unambiguous.
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b, sha256
 
 from billing.ids import OrgId
@@ -62,5 +63,10 @@ def is_body_of(stored: int, event_type: EventType, data: Mapping[str, object] | 
 
 def dimensions_digest(dimensions: Mapping[str, str]) -> bytes:
     """What finds a series within its organization and meter."""
-    text = json.dumps(sorted(dimensions.items()), separators=(",", ":"))
+    return _digest_of(tuple(sorted(dimensions.items())))
+
+
+@lru_cache(maxsize=10_000)
+def _digest_of(items: tuple[tuple[str, str], ...]) -> bytes:
+    text = json.dumps(items, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=_SERIES_BYTES).digest()

@@ -1,9 +1,9 @@
 """Series: every combination of a meter's dimensions is stored once, and known by a number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, select
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.ids import MeterId, OrgId, SeriesId
@@ -12,17 +12,25 @@ from billing.usage.candidates import Candidate
 from billing.usage.declared import Reading
 from billing.usage.desk import Desk, KnownOrganization, SeriesKey
 from billing.usage.fingerprints import dimensions_digest
-from billing.usage.rows import as_given, given, insert_rows
+from billing.usage.rows import as_given, insert_rows
 
-StoredKey = tuple[OrgId, MeterId, bytes]
-
-_KEY = ("org_id", "meter_id", "digest")
-_COLUMNS = (*_KEY, "dimensions", "recorded_at")
+_COLUMNS = ("org_id", "meter_id", "digest", "dimensions", "recorded_at")
 _CREATE = insert_rows(UsageSeries, _COLUMNS).on_conflict_do_nothing()
-_WANTED = given(UsageSeries, _KEY)
-_FIND = select(UsageSeries.id, UsageSeries.org_id, UsageSeries.meter_id, UsageSeries.digest).join(
-    _WANTED, and_(*(UsageSeries.__table__.c[name] == _WANTED.c[name] for name in _KEY))
-)
+_FIND = """
+SELECT wanted.place - 1 AS place, series.id
+FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) WITH ORDINALITY
+     AS wanted (org_id, meter_id, digest, place)
+JOIN usage_series AS series USING (org_id, meter_id, digest)
+"""
+
+
+class Described(msgspec.Struct, frozen=True, gc=False):
+    """A series as it is stored: what finds it, and its dimensions by name."""
+
+    org_id: OrgId
+    meter_id: MeterId
+    digest: bytes
+    dimensions: dict[str, str]
 
 
 async def series_of(
@@ -45,20 +53,34 @@ async def _found_or_created(
     unknown: Mapping[SeriesKey, tuple[KnownOrganization, Reading]],
     now: datetime,
 ) -> dict[SeriesKey, SeriesId]:
-    stored: dict[SeriesKey, StoredKey] = {}
-    dimensions: dict[StoredKey, dict[str, str]] = {}
-    for key, (org, reading) in unknown.items():
-        named = reading.feed.named(reading.dimensions)
-        stored[key] = (org.id, reading.feed.meter.id, dimensions_digest(named))
-        dimensions[stored[key]] = named
-    ids = await _find(session, dimensions)
-    if new := sorted(dimensions.keys() - ids.keys()):
-        rows = [(*key, dimensions[key], now) for key in new]
-        await session.execute(_CREATE, as_given(_COLUMNS, rows))
-        ids |= await _find(session, new)  # somebody else may have created some meanwhile
-    return {key: ids[stored_key] for key, stored_key in stored.items()}
+    wanted = [_described(org, reading) for org, reading in unknown.values()]
+    ids = await _find(session, wanted)
+    if len(ids) < len(wanted):
+        new = [one for place, one in enumerate(wanted) if place not in ids]
+        await _create(session, new, now)
+        ids = await _find(session, wanted)  # somebody else may have created some meanwhile
+    return {key: ids[place] for place, key in enumerate(unknown)}
 
 
-async def _find(session: AsyncSession, wanted: Iterable[StoredKey]) -> dict[StoredKey, SeriesId]:
-    rows = await session.execute(_FIND, as_given(_KEY, wanted))
-    return {(row.org_id, row.meter_id, row.digest): row.id for row in rows}
+def _described(org: KnownOrganization, reading: Reading) -> Described:
+    meter = reading.feed.meter
+    named = reading.feed.named(reading.dimensions)
+    return Described(org.id, meter.id, dimensions_digest(named), named)
+
+
+async def _create(session: AsyncSession, new: Iterable[Described], now: datetime) -> None:
+    """In one order, so that batches at once wait for each other but never in a circle."""
+    ordered = sorted(new, key=lambda one: (one.org_id, one.meter_id, one.digest))
+    rows = [(one.org_id, one.meter_id, one.digest, one.dimensions, now) for one in ordered]
+    await session.execute(_CREATE, as_given(_COLUMNS, rows))
+
+
+async def _find(session: AsyncSession, wanted: Sequence[Described]) -> dict[int, SeriesId]:
+    """By place: a row is two numbers, for there may be thousands."""
+    connection = await session.connection()
+    columns = (
+        [one.org_id for one in wanted],
+        [one.meter_id for one in wanted],
+        [one.digest for one in wanted],
+    )
+    return {row.place: row.id for row in await connection.exec_driver_sql(_FIND, columns)}
