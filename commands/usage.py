@@ -32,6 +32,7 @@ _SHOWN_EVERY_BYTES = 10_000_000
 
 month_argument = click.argument(
     "month",
+    metavar="MONTH",
     type=click.DateTime(["%Y-%m"]),
     callback=lambda _context, _parameter, instant: instant.date(),
 )

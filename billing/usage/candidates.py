@@ -17,7 +17,7 @@ BEFORE = -1
 
 
 class Holder(msgspec.Struct, frozen=True, gc=False):
-    """Who has an identity: an event recorded before, or one of this batch, by its place."""
+    """Who has an identity: an event recorded before. A candidate of this batch is one itself."""
 
     place: int
     fingerprint: int
@@ -41,22 +41,23 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     readings: Sequence[Reading]
     refusal: BillingError | None
 
-    def as_holder(self) -> Holder:
-        """What a resend of it will be compared with."""
-        return Holder(self.place, self.fingerprint, self.event.time)
+    @property
+    def given_time(self) -> datetime | None:
+        """The event's own instant, if it gave one."""
+        return self.event.time
 
     def refused_for(self, error: BillingError) -> "Candidate":
         """The same, not to be counted, unless it is refused already."""
         return self if self.refusal else msgspec.structs.replace(self, refusal=error)
 
-    def verdict(self, holder: Holder | None) -> EventVerdict:
+    def verdict(self, holder: "Holder | Candidate | None") -> EventVerdict:
         """What becomes of it, given who holds its identity in the end."""
         event = self.event
+        if holder is self:
+            return EventVerdict(Verdict.ACCEPTED, event.id, event.source)
         if holder is None or holder.place > self.place:
             assert self.refusal is not None, "whatever is not refused claims its identity"
             return rejected(event, self.refusal)
-        if holder.place == self.place:
-            return EventVerdict(Verdict.ACCEPTED, event.id, event.source)
         if self._is_resend_of(holder):
             return EventVerdict(Verdict.DUPLICATE, event.id, event.source)
         return EventVerdict(
@@ -68,7 +69,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
             field="id",
         )
 
-    def _is_resend_of(self, holder: Holder) -> bool:
+    def _is_resend_of(self, holder: "Holder | Candidate") -> bool:
         """Instants are compared only when both events gave one."""
         instants = {self.event.time, holder.given_time} - {None}
         return len(instants) < 2 and is_body_of(

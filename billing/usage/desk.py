@@ -4,7 +4,7 @@ Nothing remembered can be stale: an organization's key and a series' dimensions 
 meters are read again whenever their table is not as it was, which is asked in every transaction.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate, count
@@ -23,6 +23,9 @@ ORGANIZATIONS_MAX = 200_000
 SERIES_MAX = 1_000_000
 """About 150 bytes each. Whoever is forgotten is looked up once more."""
 
+SOURCES_MAX = 100
+"""For each organization: hardly any has ten."""
+
 HEARD_PRECISION = timedelta(seconds=10)
 """A source that never stops is noted once in this while, not with every batch."""
 
@@ -37,6 +40,13 @@ class KnownOrganization:
     id: OrgId
     id_bytes: bytes
     shard: int
+    heard: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    """By source, until when the last note of it stands: for events' own times, and for receipts."""
+
+    def is_noted(self, source: str, occurred_at: datetime, now: datetime) -> bool:
+        """Whether the last note of this source still stands."""
+        until = self.heard.get(source)
+        return until is not None and occurred_at < until[0] and now < until[1]
 
 
 SeriesKey = tuple[int, int, tuple[str | None, ...]]
@@ -50,7 +60,8 @@ class Learned:
     """What one transaction wrote; true for others only once it has committed."""
 
     series: dict[SeriesKey, SeriesId] = field(default_factory=dict)
-    heard: dict[SourceKey, tuple[datetime, datetime]] = field(default_factory=dict)
+    heard: dict[SourceKey, datetime] = field(default_factory=dict)
+    heard_at: datetime | None = None
 
 
 @dataclass
@@ -60,11 +71,10 @@ class Desk:
     organizations: dict[str, KnownOrganization] = field(default_factory=dict)
     event_types: dict[str, EventType] = field(default_factory=dict)
     series: dict[SeriesKey, SeriesId] = field(default_factory=dict)
-    _heard: dict[SourceKey, tuple[datetime, datetime]] = field(default_factory=dict)
     _stamp: object = None
     _numbers: Iterator[int] = field(default_factory=count)
 
-    async def look_up(self, session: AsyncSession, subjects: Collection[str]) -> None:
+    async def look_up(self, session: AsyncSession, subjects: set[str]) -> None:
         """Know today's meters, and every one of these organizations that there is."""
         stamp = tuple((await session.execute(_STAMP)).one())
         if stamp != self._stamp:
@@ -85,33 +95,20 @@ class Desk:
         if len(self.organizations) >= ORGANIZATIONS_MAX:
             self.organizations.clear()
             self.series.clear()
-            self._heard.clear()
-
-    def unheard(
-        self, latest: Mapping[SourceKey, datetime], now: datetime
-    ) -> dict[SourceKey, tuple[datetime, datetime]]:
-        """Those whose last note is too old to stand for this."""
-        return {
-            key: (occurred_at, now)
-            for key, occurred_at in latest.items()
-            if self._is_news(self._heard.get(key), occurred_at, now)
-        }
-
-    def _is_news(
-        self, noted: tuple[datetime, datetime] | None, occurred_at: datetime, now: datetime
-    ) -> bool:
-        if noted is None:
-            return True
-        return occurred_at - noted[0] >= HEARD_PRECISION or now - noted[1] >= HEARD_PRECISION
 
     def learn(self, learned: Learned) -> None:
         """After the commit."""
         if len(self.series) + len(learned.series) > SERIES_MAX:
             self.series.clear()
         self.series |= learned.series
-        if len(self._heard) > SERIES_MAX:
-            self._heard.clear()
-        self._heard |= learned.heard
+        for (org, source), occurred_at in learned.heard.items():
+            if len(org.heard) >= SOURCES_MAX:
+                org.heard.clear()
+            assert learned.heard_at is not None, "what is heard is heard at some instant"
+            org.heard[source] = (
+                occurred_at + HEARD_PRECISION,
+                learned.heard_at + HEARD_PRECISION,
+            )
 
 
 def by_event_type(found: Iterable[Meter]) -> dict[str, EventType]:

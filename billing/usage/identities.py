@@ -1,6 +1,6 @@
 """Identities: the database decides who was first, also between requests at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -41,7 +41,7 @@ FROM usage_identities WHERE key = ANY ($1::uuid[])
 
 async def claim(
     connection: AsyncConnection, candidates: Sequence[Candidate]
-) -> dict[bytes, Holder]:
+) -> Mapping[bytes, Holder | Candidate]:
     """Who holds each identity of the batch: the first candidate for it, unless it was taken.
 
     An insert waits for another transaction that is inserting the same identity, so that of two
@@ -52,16 +52,19 @@ async def claim(
         if candidate.refusal is None:
             first.setdefault(candidate.key, candidate)
     won = await _insert(connection, [first[key] for key in sorted(first)])
-    holders = {key: first[key].as_holder() for key in won}
-    if len(won) < len(candidates):
-        unsettled = {candidate.key for candidate in candidates} - won
-        holders |= await _stored(connection, unsettled)
-    return holders
+    if won is None and len(first) == len(candidates):
+        return first
+    in_batch = first if won is None else {key: first[key] for key in won}
+    elsewhere = {candidate.key for candidate in candidates} - in_batch.keys()
+    return {**in_batch, **await _stored(connection, elsewhere)}
 
 
-async def _insert(connection: AsyncConnection, candidates: Sequence[Candidate]) -> set[bytes]:
+async def _insert(
+    connection: AsyncConnection, candidates: Sequence[Candidate]
+) -> set[bytes] | None:
+    """Which keys were won; None for all of them."""
     if not candidates:
-        return set()
+        return None
     columns = (
         [UUID(one.key) for one in candidates],
         [one.fingerprint for one in candidates],
@@ -69,9 +72,7 @@ async def _insert(connection: AsyncConnection, candidates: Sequence[Candidate]) 
         [one.event.time is not None for one in candidates],
     )
     won_only = (await connection.exec_driver_sql(_CLAIM, columns)).scalar_one()
-    if won_only is None:
-        return {one.key for one in candidates}
-    return {key.bytes for key in won_only}
+    return None if won_only is None else {key.bytes for key in won_only}
 
 
 async def _stored(connection: AsyncConnection, keys: Collection[bytes]) -> dict[bytes, Holder]:

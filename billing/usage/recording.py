@@ -96,17 +96,20 @@ async def _look_up(
     subjects: dict[int, set[str]] = {}
     senders: dict[int, Sender] = {}
     types: set[str] = set()
+    last: Sender | None = None
+    keys: set[str] = set()
     for one in submissions:
-        if not isinstance(event := one.event, MalformedEvent):
-            types.add(event.type)
-            sender = one.sender
-            senders[id(sender)] = sender
-            subjects.setdefault(id(sender), set()).add(event.subject)
+        if isinstance(event := one.event, MalformedEvent):
+            continue
+        if one.sender is not last:
+            last = one.sender
+            senders[id(last)] = last
+            keys = subjects.setdefault(id(last), set())
+        keys.add(event.subject)
+        types.add(event.type)
     await desk.look_up(session, set().union(*subjects.values()))
     for number, sender in senders.items():
-        if unknown := {
-            key for key in subjects[number] if not sender.sees(desk.organizations.get(key))
-        }:
+        if unknown := sender.unseen(subjects[number], desk.organizations):
             near = await near_organizations(session, sender.viewer, unknown)
             sender.near_organizations.update(near)
     return near_event_types(types - desk.event_types.keys(), desk.event_types)
@@ -119,5 +122,6 @@ async def _count(
     if counted:
         series_ids, learned.series = await series_of(session, desk, counted, now)
         await append_to_tail(await session.connection(), counted, series_ids, now)
-        learned.heard = await hear_of_sources(session, desk, counted, now)
+        learned.heard = await hear_of_sources(session, counted, now)
+        learned.heard_at = now
     return learned

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.models import UsageSource
 from billing.usage.candidates import Candidate
-from billing.usage.desk import Desk, SourceKey
+from billing.usage.desk import SourceKey
 from billing.usage.rows import as_given, insert_rows
 
 _LATEST = ("last_occurred_at", "last_recorded_at")
@@ -29,19 +29,18 @@ _HEAR = _hearing()
 
 
 async def hear_of_sources(
-    session: AsyncSession, desk: Desk, counted: Iterable[Candidate], now: datetime
-) -> dict[SourceKey, tuple[datetime, datetime]]:
+    session: AsyncSession, counted: Iterable[Candidate], now: datetime
+) -> dict[SourceKey, datetime]:
     """Note what is news; answers it, to be remembered after the commit.
 
     To the `HEARD_PRECISION`: every batch of a source would otherwise wait at its one row.
     """
-    latest: dict[SourceKey, datetime] = {}
+    news: dict[SourceKey, datetime] = {}
     for one in counted:
-        key = (one.organization, one.event.source)
-        at = latest.get(key)
-        if at is None or one.occurred_at > at:
-            latest[key] = one.occurred_at
-    if news := desk.unheard(latest, now):
-        rows = sorted((org.id, source, *instants) for (org, source), instants in news.items())
+        org, source, at = one.organization, one.event.source, one.occurred_at
+        if not org.is_noted(source, at, now):
+            news[org, source] = max(at, news.get((org, source), at))
+    if news:
+        rows = sorted((org.id, source, at, now) for (org, source), at in news.items())
         await session.execute(_HEAR, as_given(_SOURCE, rows))
     return news

@@ -161,6 +161,7 @@ def test_a_single_event_means_the_same_both_ways(body: bytes) -> None:
 
 @settings(max_examples=400)
 @given(spoilt(st.lists(EVENTS, max_size=4).map(lambda events: f"[{', '.join(events)}]")))
+@example(b"[" + json.dumps(an_event(traceparent="?")).encode().replace(b"?", b"\xff") + b"]")
 @example(b" [" + json.dumps(an_event(time=None, data=None)).encode() + b"]\r\n")
 def test_a_batch_means_the_same_both_ways(body: bytes) -> None:
     if (typed := typed_batch(body)) is None:

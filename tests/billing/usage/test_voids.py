@@ -3,57 +3,25 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 import anyio
 import pytest
 from sqlalchemy import inspect, select, text
 
-from billing.accounts import COMMAND_LINE, Viewer
-from billing.errors import Forbidden, Invalid
-from billing.ids import OrgId, UserId, new_id
-from billing.models import AuditEntry, Role, Scope, UsageBucket, UsageVoid, Verdict
+from billing.models import UsageBucket, UsageVoid, Verdict
 from billing.rules.aggregation import Aggregation
 from billing.rules.periods import Period
 from billing.usage import SHARDS, fold_tail
 from billing.usage.recounting import differences
-from billing.usage.voids import Voiding, VoidRequest, VoidVerdict, void_usage
+from billing.usage.voids import Voiding, VoidRequest, void_usage
 from tests.billing.usage.conftest import Usage, a_key, an_event
+from tests.billing.usage.voiding import ALREADY_VOIDED, VOIDED, WHOLE_HOUR, kinds, void
 from tests.factories import a_meter
 
-VOIDED, ALREADY_VOIDED, REJECTED = Voiding
 YEAR = Period(
     datetime.fromisoformat("2026-01-01T00:00:00Z"), datetime.fromisoformat("2027-01-01T00:00:00Z")
 )
-WHOLE_HOUR = "egress_gb app=web region=eu 13h"
-
-
-async def void(
-    usage: Usage,
-    *ids: str,
-    subject: str = "acme",
-    source: str = "phoenix/eu-1",
-    reason: str = "sent twice",
-    viewer: Viewer | None = None,
-    now: datetime | None = None,
-) -> list[VoidVerdict]:
-    """With the platform's key unless told otherwise."""
-    return await void_usage(
-        usage.runtime,
-        [VoidRequest(subject, source, id) for id in ids],
-        reason=reason,
-        viewer=viewer or a_key(),
-        now=now or usage.clock.at,
-    )
-
-
-def kinds(verdicts: Sequence[VoidVerdict]) -> list[Voiding]:
-    return [one.verdict for one in verdicts]
-
-
-def codes(verdicts: Sequence[VoidVerdict]) -> list[tuple[str | None, str | None]]:
-    return [(one.code, one.field) for one in verdicts]
 
 
 async def counted(usage: Usage, subject: str) -> tuple[dict[str, Any], list[Any]]:
@@ -241,88 +209,6 @@ async def test_of_voids_at_once_one_is_the_first(usage: Usage) -> None:
     assert (verdicts.count(VOIDED), verdicts.count(ALREADY_VOIDED)) == (20, 100)
     assert await usage.totals() == {"egress_gb app=web 13h": Decimal(6)}
     await assert_exact(usage)
-
-
-async def test_a_void_leaves_who_why_and_when(usage: Usage) -> None:
-    await usage.record(an_event(), an_event(id="e2"))
-    await void(usage, "e1", "e2", reason="  load test\0 ")
-
-    async with usage.runtime.sessions() as session:
-        act = (await session.scalars(select(AuditEntry))).one()
-        rows = (await session.scalars(select(UsageVoid))).all()
-    assert (act.actor, act.action, act.subject, act.org_id) == (
-        *("key:ssk_test", "usage.voided", "acme"),
-        usage.acme.id,
-    )
-    assert act.details == {"events": 2, "reason": "load test\ufffd"}
-    assert {(row.actor, row.reason, row.recorded_at) for row in rows} == {
-        ("key:ssk_test", "load test\ufffd", usage.clock.at)
-    }
-
-
-async def test_up_to_34_days_for_senders_and_any_age_for_staff(usage: Usage) -> None:
-    await usage.record(an_event(), an_event(id="e2"))
-    limit = datetime.fromisoformat("2026-11-10T13:20:00Z") + timedelta(days=34)
-    too_late = limit + timedelta(seconds=1)
-
-    refused = await void(usage, "e1", "nothing", now=too_late)
-    assert codes(refused) == [("TOO_OLD_TO_VOID", "id"), ("UNKNOWN_EVENT", "id")]
-    assert (await usage.totals())[WHOLE_HOUR] == Decimal(3)
-
-    assert kinds(await void(usage, "e1", now=limit)) == [VOIDED]
-    a_year_later = usage.clock.at + timedelta(days=365)
-    assert kinds(await void(usage, "e2", viewer=COMMAND_LINE, now=a_year_later)) == [VOIDED]
-    assert await usage.totals() == {}
-
-
-async def test_what_is_not_there_or_not_shaped_like_an_event(usage: Usage) -> None:
-    await usage.record(an_event())
-
-    assert codes(await void(usage, "e9", "", "\0", "\ud800", "x" * 256)) == [
-        ("UNKNOWN_EVENT", "id"),
-        *[("INVALID_EVENT", "id")] * 4,
-    ]
-    assert codes(await void(usage, "e1", source="other")) == [("UNKNOWN_EVENT", "id")]
-    [unknown] = await void(usage, "e1", subject="acne")
-    assert (unknown.code, unknown.field, unknown.did_you_mean) == (
-        *("UNKNOWN_ORGANIZATION", "subject"),
-        "acme",
-    )
-    assert await void(usage) == []
-
-
-async def test_who_may_void(usage: Usage) -> None:
-    await usage.record(an_event(), an_event(subject="globex"))
-
-    with pytest.raises(Forbidden, match="usage:write"):
-        await void(usage, "e1", viewer=a_key(None, Scope.USAGE_READ))
-    bound = a_key(usage.globex.id)
-    assert codes(await void(usage, "e1", viewer=bound)) == [("UNKNOWN_ORGANIZATION", "subject")]
-    reader = a_person({usage.acme.id: Role.READONLY})
-    assert codes(await void(usage, "e1", viewer=reader)) == [("FORBIDDEN", None)]
-
-    assert (await usage.totals())[WHOLE_HOUR] == Decimal("1.5")
-    assert kinds(await void(usage, "e1", subject="globex", viewer=bound)) == [VOIDED]
-
-
-def a_person(roles: dict[OrgId, Role]) -> Viewer:
-    return Viewer(
-        actor="user:dana",
-        scopes=frozenset(),
-        roles=MappingProxyType(roles),
-        org_id=None,
-        user_id=UserId(new_id()),
-        is_ops=False,
-    )
-
-
-@pytest.mark.parametrize("reason", ["", " \n", "x" * 501])
-async def test_a_reason_is_needed(usage: Usage, reason: str) -> None:
-    await usage.record(an_event())
-    with pytest.raises(Invalid) as refused:
-        await void(usage, "e1", reason=reason)
-    assert refused.value.field == "reason"
-    assert (await usage.totals())[WHOLE_HOUR] == Decimal("1.5")
 
 
 async def test_many_at_once_of_many_hours_and_organizations(usage: Usage) -> None:
