@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo story test check migrate format clean
+.PHONY: help setup demo story test check bench migrate format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | sed 's/|/                /; s/^\(.\{18\}\) */\1/'
@@ -27,6 +27,9 @@ test: ## every test, the browser's too
 
 check: setup ## format, lint, types, import floors, migrations, schema
 	@.venv/bin/python -m sandbox.check
+
+bench: setup ## measure, each figure beside its limit in the same run: about ten minutes
+	@.venv/bin/python -m bench
 
 migrate: setup ## bring DATABASE_URL to the newest schema
 	@.venv/bin/stripe-sync migrate

@@ -1,0 +1,164 @@
+"""Fifty million events of twelve months, by SQL: what years of use leave behind, in minutes.
+
+Everything is as the product would have left it, in form and in size: identities, chunks of one hour
+and shard, buckets computed from the very readings. Two things are cheaper: an identity's last 12
+bytes are those of the event's id instead of their SHA-256, and the two big indexes are built after
+the rows, as full as random inserts leave them.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from time import monotonic
+
+import asyncpg
+
+from bench.figures import progress
+from bench.limits import GROWN_FILLFACTOR
+from bench.stage import Stage
+from billing.usage.months import make_partitions, month_after
+
+MONTHS = 12
+READINGS_A_BUCKET = 5
+"""How many events of one series-hour come, about: a series drawn twice has twice as many."""
+
+_CONNECTIONS = 2
+_HOUR = timedelta(hours=1)
+SLICE_DAYS = 11
+"""What one statement makes, so that all of it stays in memory."""
+
+Slice = tuple[datetime, datetime]
+
+_SESSION = """
+SET work_mem = '1GB';
+SET maintenance_work_mem = '1GB';
+SET max_parallel_workers_per_gather = 0;
+SET enable_sort = off;
+SET jit = off
+"""
+_PLACES = """
+CREATE UNLOGGED TABLE bench.series_places AS
+SELECT series.id, (get_byte(uuid_send(series.org_id), 15) & 15)::smallint AS shard,
+       right(series.org_id::text, 8) AS key_start
+FROM usage_series AS series;
+CREATE UNIQUE INDEX ON bench.series_places (id);
+ANALYZE bench.series_places
+"""
+_LOOSEN = """
+ALTER TABLE usage_identities DROP CONSTRAINT pk_usage_identities;
+ALTER TABLE usage_buckets DROP CONSTRAINT pk_usage_buckets
+"""
+_TIGHTEN = (
+    f"""
+ALTER TABLE usage_identities ADD CONSTRAINT pk_usage_identities PRIMARY KEY (key)
+    WITH (fillfactor = {GROWN_FILLFACTOR})
+""",
+    f"""
+ALTER TABLE usage_buckets ADD CONSTRAINT pk_usage_buckets PRIMARY KEY (series_id, hour)
+    WITH (fillfactor = {GROWN_FILLFACTOR})
+""",
+)
+_TIDY = ("VACUUM ANALYZE usage_identities", "VACUUM ANALYZE usage_buckets")
+_AS_MIGRATED = """
+ALTER INDEX pk_usage_identities RESET (fillfactor);
+ALTER INDEX pk_usage_buckets RESET (fillfactor)
+"""
+LOAD = """
+WITH drawn AS (
+    SELECT hour, floor(50000 * power(random(), 3))::int * 20 + random(1, 20) AS series_id
+    FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 hour', '1 hour') AS hour,
+         generate_series(1, $3::int)
+), series_hours AS MATERIALIZED (
+    SELECT hour, shard, series_id, key_start, count(*) * 5 AS readings
+    FROM drawn JOIN bench.series_places AS place ON place.id = series_id
+    GROUP BY hour, shard, series_id, key_start ORDER BY hour, shard, series_id
+), readings AS MATERIALIZED (
+    SELECT hour, shard, series_id, key_start, hour + random() * interval '1 hour' AS occurred_at,
+           random(0.00, 9.99) AS quantity,
+           md5($4::text || row_number() OVER ())::uuid::text AS external_id
+    FROM series_hours, generate_series(1, readings)
+), claimed AS (
+    INSERT INTO usage_identities (key, fingerprint, occurred_at, is_time_given)
+    SELECT (key_start || right(external_id, 28))::uuid, hashtextextended(external_id, 0),
+           occurred_at, true
+    FROM readings
+), packed AS (
+    INSERT INTO usage_chunks (hour, shard, form, series_ids, occurred_at, quantities, sources,
+                              external_ids, recorded_at)
+    SELECT hour, shard, 'COUNTED', array_agg(series_id), array_agg(occurred_at),
+           array_agg(quantity), array_agg('bench/load'::text), array_agg(external_id),
+           array_agg(occurred_at)
+    FROM readings GROUP BY hour, shard
+), counted AS (
+    INSERT INTO usage_buckets (series_id, hour, event_count, total, highest)
+    SELECT series_id, hour, count(*), sum(quantity), max(quantity)
+    FROM readings GROUP BY series_id, hour
+)
+SELECT count(*) FROM readings
+"""
+
+
+class Loader:
+    """Makes months of usage, the latest first, so that an estimate can be timed before the rest."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.readings = 0
+        self.seconds = 0.0
+        ends = [date(stage.since.year, stage.since.month, 1)]
+        for _ in range(MONTHS):
+            ends.append(_month_before(ends[-1]))
+        self.months = ends[1:]
+        """Their first days; the current month, the thirteenth, stays as empty as a new one is."""
+        hours = (ends[0] - ends[-1]) // _HOUR
+        self._drawn_an_hour = -(-stage.lengths.events // (hours * READINGS_A_BUCKET))
+
+    async def begin(self) -> None:
+        """Tables without their big indexes, and a partition for each month."""
+        first = self._stage.first
+        await make_partitions(self._stage.runtime.sessions, self.months)
+        await first.execute("CREATE SCHEMA IF NOT EXISTS bench")
+        await first.execute("DROP TABLE IF EXISTS bench.series_places")
+        await first.execute(_PLACES)
+
+    async def load(self, months: Sequence[date]) -> None:
+        """Make these months, on two connections, and leave the tables as use would have."""
+        started = monotonic()
+        await self._stage.first.execute(_LOOSEN)
+        pool = [await self._connect() for _ in range(_CONNECTIONS)]
+        left = iter([part for month in months for part in _slices(month)])
+        await asyncio.gather(*(self._make(one, left) for one in pool))
+        made = monotonic()
+        for statements in (_TIGHTEN, _TIDY):
+            each = zip(pool, statements, strict=True)
+            await asyncio.gather(*(one.execute(statement) for one, statement in each))
+        await self._stage.first.execute(_AS_MIGRATED)
+        await asyncio.gather(*(one.close() for one in pool))
+        progress(
+            f"  {self.readings:,} events after {monotonic() - started:.0f} s,"
+            f" indexes and vacuum {monotonic() - made:.0f} s of them"
+        )
+        self.seconds += monotonic() - started
+
+    async def _connect(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(self._stage.services.database_url)
+        await connection.execute(_SESSION)
+        return connection
+
+    async def _make(self, one: asyncpg.Connection, left: Iterator[Slice]) -> None:
+        for start, end in left:
+            seed = f"{start:%Y-%m-%d}/"
+            made = await one.fetchval(LOAD, start, end, self._drawn_an_hour, seed)
+            self.readings += made  # not across the wait: the other connection adds too
+
+
+def _month_before(month: date) -> date:
+    return (month - timedelta(days=1)).replace(day=1)
+
+
+def _slices(month: date) -> list[Slice]:
+    end = month_after(month)
+    days = [month + timedelta(days=day) for day in range(0, (end - month).days, SLICE_DAYS)]
+    instants = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (*days, end)]
+    return list(pairwise(instants))
