@@ -6,21 +6,11 @@ from fractions import Fraction
 
 from markupsafe import Markup
 
-from billing.rules.money import Currency, Money
+from billing.rules.money import MINUS, Currency, Money
 from billing.rules.periods import Period
 from billing.rules.quantities import plain
 
 NBSP = "\u00a0"
-MINUS = "−"
-_SYMBOLS = {
-    Currency.USD: "$",
-    Currency.EUR: "€",
-    Currency.GBP: "£",
-    Currency.CAD: "CA$",
-    Currency.AUD: "A$",
-    Currency.JPY: "¥",
-    Currency.BHD: f"BHD{NBSP}",
-}
 _APPROXIMATE_DECIMALS = 6
 _TABLE_DECIMALS = 3
 
@@ -29,8 +19,7 @@ def money(amount: Money, exact_minor: Fraction | None = None) -> str:
     """ "$1,234.50", "¥5", "−$0.31"; "<$0.01" when nothing is left of a non-zero exact amount."""
     if amount.minor == 0 and exact_minor:
         return f"<{money(Money(amount.currency.step, amount.currency))}"
-    digits = f"{abs(amount.major):,.{amount.currency.exponent}f}"
-    return _signed(amount.minor, f"{_SYMBOLS[amount.currency]}{digits}")
+    return str(amount)
 
 
 def money_data(amount: Money, exact_minor: Fraction | None = None) -> Markup:
@@ -41,14 +30,14 @@ def money_data(amount: Money, exact_minor: Fraction | None = None) -> Markup:
 
 def unit_price(amount: Decimal, currency: Currency) -> str:
     """A price per unit, never rounded: "$0.02", "$0.00000088"."""
-    return f"{_SYMBOLS[currency]}{_at_least(plain(amount), currency.exponent)}"
+    return f"{currency.symbol}{_at_least(plain(amount), currency.exponent)}"
 
 
 def work(exact_minor: Fraction, currency: Currency) -> str:
     """An amount before its rounding: "$5.939", or "≈ $14.902778" when the decimals never end."""
     major = exact_minor / currency.minor_per_major
     digits = _exact(abs(major)) or _rounded(abs(major), _APPROXIMATE_DECIMALS)
-    amount = _signed(major, f"{_SYMBOLS[currency]}{_at_least(digits, currency.exponent)}")
+    amount = _signed(major, f"{currency.symbol}{_at_least(digits, currency.exponent)}")
     return amount if _exact(major) else f"≈{NBSP}{amount}"
 
 

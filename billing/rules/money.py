@@ -8,6 +8,8 @@ from fractions import Fraction
 
 from billing.errors import Invalid
 
+MINUS = "−"
+
 
 class Currency(StrEnum):
     """The currencies we can bill in. Another is refused until it has a row in `_TABLE`."""
@@ -36,6 +38,11 @@ class Currency(StrEnum):
         return _TABLE[self].smallest_charge_minor
 
     @property
+    def symbol(self) -> str:
+        """What stands before an amount: "$", "CA$"."""
+        return _TABLE[self].symbol
+
+    @property
     def minor_per_major(self) -> int:
         """100 for USD, 1 for JPY."""
         return int(10**self.exponent)
@@ -46,17 +53,18 @@ class _Row:
     exponent: int
     step: int
     smallest_charge_minor: int
+    symbol: str
 
 
 # Exponents: ISO 4217. Smallest charges: Stripe's minimum charge amounts; it publishes none for BHD.
 _TABLE = {
-    Currency.USD: _Row(2, 1, 50),
-    Currency.EUR: _Row(2, 1, 50),
-    Currency.GBP: _Row(2, 1, 30),
-    Currency.CAD: _Row(2, 1, 50),
-    Currency.AUD: _Row(2, 1, 50),
-    Currency.JPY: _Row(0, 1, 50),
-    Currency.BHD: _Row(3, 10, 500),
+    Currency.USD: _Row(2, 1, 50, "$"),
+    Currency.EUR: _Row(2, 1, 50, "€"),
+    Currency.GBP: _Row(2, 1, 30, "£"),
+    Currency.CAD: _Row(2, 1, 50, "CA$"),
+    Currency.AUD: _Row(2, 1, 50, "A$"),
+    Currency.JPY: _Row(0, 1, 50, "¥"),
+    Currency.BHD: _Row(3, 10, 500, "BHD\u00a0"),
 }
 
 
@@ -87,6 +95,11 @@ class Money:
 
     def __neg__(self) -> "Money":
         return Money(-self.minor, self.currency)
+
+    def __str__(self) -> str:
+        """As it is written for people: "$1,234.50", "¥5", "−$0.31"."""
+        digits = f"{abs(self.major):,.{self.currency.exponent}f}"
+        return f"{MINUS if self.minor < 0 else ''}{self.currency.symbol}{digits}"
 
     @property
     def major(self) -> Decimal:
