@@ -19,7 +19,7 @@ from billing import accounts, models
 from billing.accounts import OrganizationNotFound
 from billing.ids import OrgId
 from billing.models import Role, Scope
-from billing.usage.totals import Interval
+from billing.usage.curves import Interval
 
 strawberry.enum(Role, description="What a person may do in one organization.")
 strawberry.enum(Scope, description="What a key may do; a person's role gives them scopes too.")

@@ -1,6 +1,6 @@
 """Current charges: the live estimate, whole, from one snapshot."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Self
 
@@ -13,9 +13,9 @@ from api.money import Money
 from api.periods import Period
 from api.scalars import exactly
 from billing.errors import Invalid
+from billing.rules import completeness
 from billing.rules.ladders import Unpriced
 from billing.rules.money import total_of
-from billing.usage import totals
 
 SHARES_DEFAULT = 20
 SHARES_MAX = 1_000
@@ -27,27 +27,71 @@ Shares = Annotated[
 ]
 
 
+@strawberry.type(description="An hour of which a source says it sent something else than has come.")
+class MissingHour:
+    """A control total that differs."""
+
+    hour: datetime = strawberry.field(description="The hour's start.")
+    meter: str = strawberry.field(description="The meter's name.")
+    sent_events: int = strawberry.field(description="How many events the source says it sent.")
+    counted_events: int = strawberry.field(description="How many had come when last compared.")
+    sent_total: Decimal = strawberry.field(description="What it says their values add up to.")
+    counted_total: Decimal = strawberry.field(description="What those that had come add up to.")
+
+    @classmethod
+    def of(cls, value: completeness.MissingHour) -> Self:
+        """The domain's finding, shown."""
+        return cls(
+            hour=value.hour,
+            meter=value.meter,
+            sent_events=value.sent_events,
+            counted_events=value.counted_events,
+            sent_total=exactly(value.sent_total),
+            counted_total=exactly(value.counted_total),
+        )
+
+
 @strawberry.type(description="How far one source of usage has been heard of.")
 class SourceFreshness:
     """What the figures cannot know yet."""
 
     source: str = strawberry.field(description="As the source names itself in its events.")
-    last_occurred_at: datetime = strawberry.field(description="The latest event's own time.")
-    last_recorded_at: datetime = strawberry.field(description="When an event last came in.")
-    late_by_seconds: int = strawberry.field(
+    last_occurred_at: datetime | None = strawberry.field(
+        description="The latest event's own time; null while none has come."
+    )
+    last_recorded_at: datetime | None = strawberry.field(
+        description="When an event last came in; null while none has."
+    )
+    late_by_seconds: int | None = strawberry.field(
         description="From the latest event's own time to `asOf`; at least 0."
+    )
+    through: datetime | None = strawberry.field(
+        description="Until when it has sent everything, by its heartbeats; null without any."
+    )
+    behind_seconds: int | None = strawberry.field(
+        description="From `through` to `asOf`, once that is over 15 minutes; else null."
+    )
+    missing_hours: list[MissingHour] = strawberry.field(
+        description="Hours of the open period whose totals differ, the latest 50, oldest first."
     )
 
     @classmethod
-    def of(cls, value: totals.SourceFreshness, as_of: datetime) -> Self:
+    def of(cls, value: completeness.SourceState, as_of: datetime) -> Self:
         """How far behind `as_of` the source is."""
-        late = as_of - value.last_occurred_at
+        last = value.last_occurred_at
         return cls(
             source=value.source,
-            last_occurred_at=value.last_occurred_at,
+            last_occurred_at=last,
             last_recorded_at=value.last_recorded_at,
-            late_by_seconds=max(0, int(late.total_seconds())),
+            late_by_seconds=None if last is None else max(0, _seconds(as_of - last)),
+            through=value.through,
+            behind_seconds=None if value.behind is None else _seconds(value.behind),
+            missing_hours=[MissingHour.of(hour) for hour in value.missing_hours],
         )
+
+
+def _seconds(span: timedelta) -> int:
+    return span // timedelta(seconds=1)
 
 
 @strawberry.type(description="Usage that no price matches: counted, and not charged for.")
@@ -96,6 +140,9 @@ class Estimate:
     freshness: list[SourceFreshness] = strawberry.field(
         description="How far each source of usage has been heard of."
     )
+    completeness: str = strawberry.field(
+        description="The same in words; empty where no source sends heartbeats."
+    )
     accrued: Money = strawberry.field(
         description="This period so far: usage, fees and one-off items. The headline."
     )
@@ -117,6 +164,7 @@ class Estimate:
             period=Period.of(value.period),
             as_of=value.as_of,
             freshness=[SourceFreshness.of(source, value.as_of) for source in value.sources],
+            completeness=completeness.completeness_sentence(value.sources, value.as_of),
             accrued=Money.of(value.accrued),
             in_advance=Money.of(value.in_advance),
             total=Money.of(value.total),

@@ -61,12 +61,12 @@ def _lines(body: bytes) -> Events:
 
 def careful_event(body: bytes) -> IncomingEvent | MalformedEvent:
     """The one event there is. Raises `InvalidJson`."""
-    return parse_event(_decoded(body))
+    return parse_event(decoded(body))
 
 
 def careful_batch(body: bytes) -> Events:
     """Every event of a JSON array. Raises `BadRequest` and `BodyTooLarge`."""
-    items = _decoded(body)
+    items = decoded(body)
     if not isinstance(items, list):
         raise BadRequest("A batch must be a JSON array of events.", code="INVALID_BATCH")
     _check_count(items)
@@ -93,7 +93,8 @@ def _check_count(events: Sequence[object]) -> None:
         )
 
 
-def _decoded(body: bytes) -> object:
+def decoded(body: bytes) -> object:
+    """JSON with every number as its text. Raises `InvalidJson`, saying where it is none."""
     try:
         return _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:

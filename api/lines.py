@@ -12,7 +12,7 @@ from api.scalars import exactly
 from billing import models
 from billing.invoices import draft_line_of
 from billing.rules import rating
-from billing.rules.invoicing import DraftLine, LineKind
+from billing.rules.lines import DraftLine, LineKind
 from billing.rules.money import Currency
 from billing.rules.rating import StepKind
 

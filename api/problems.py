@@ -91,7 +91,8 @@ def answers_problems(endpoint: Endpoint) -> Endpoint:
 def refusal(error: BillingError) -> Response:
     """The problem that says what `error` says, with the headers its status calls for."""
     status = status_of(error)
-    members = {"field": error.field} if error.field else {}
+    told = {"field": error.field, "did_you_mean": getattr(error, "did_you_mean", None)}
+    members = {name: value for name, value in told.items() if value}
     return problem(status, error.code, str(error), members, headers_of(error))
 
 

@@ -15,8 +15,8 @@ from billing import models
 from billing.errors import Invalid
 from billing.rules import periods
 from billing.rules.periods import ceil_hour, floor_hour, period_at
-from billing.usage import settle_usage, totals
-from billing.usage.totals import Interval, Spacing, usage_over_time
+from billing.usage import curves, settle_usage
+from billing.usage.curves import Interval, Spacing, usage_over_time
 
 strawberry.enum(Interval, description="How wide a point of a usage curve is, in UTC.")
 
@@ -28,16 +28,21 @@ POINTS_MAX = 10_000
 
 @strawberry.type(description="What was counted in one interval.")
 class UsagePoint:
-    """Intervals in which nothing was counted are left out."""
+    """Intervals in which nothing was counted, nor held, are left out."""
 
     start: datetime = strawberry.field(description="When the interval starts.")
     group: str | None = strawberry.field(
         description="One value of `groupBy`; null without it, and for usage that has none."
     )
-    quantity: Decimal = strawberry.field(description="By the meter's aggregation, in its unit.")
+    quantity: Decimal = strawberry.field(
+        description=(
+            "By the meter's aggregation, in its unit. LATEST is what is held at the interval's end,"
+            " TIME_WEIGHTED unit-hours, up to now."
+        )
+    )
 
     @classmethod
-    def of(cls, value: totals.UsagePoint) -> Self:
+    def of(cls, value: curves.UsagePoint) -> Self:
         """The domain's point, shown."""
         return cls(start=value.start, group=value.group, quantity=exactly(value.quantity))
 
@@ -92,8 +97,8 @@ async def usage_of(info: Info, org: models.Organization, curve: Curve) -> Usage:
             org.id,
             meter,
             span,
-            Spacing(curve.interval, curve.group_by),
-            limit=POINTS_MAX + 1,
+            Spacing(curve.interval, POINTS_MAX + 1, curve.group_by),
+            upto=info.context.now,
         )
     if len(points) > POINTS_MAX:
         raise Invalid(

@@ -8,11 +8,13 @@ from fractions import Fraction
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.charges import Charges, agreement_for, charges_for
+from billing.charges import Basis, Charges, agreement_for, charges_for
 from billing.ids import InvoiceId
 from billing.models import Invoice, InvoiceStatus, Organization
+from billing.rules.aggregation import HELD_AGGREGATIONS
 from billing.rules.allocation import allocate
-from billing.rules.invoicing import Draft, DraftLine, LineKind
+from billing.rules.completeness import SourceState
+from billing.rules.invoicing import Draft
 from billing.rules.ladders import (
     Unpriced,
     UsageCharge,
@@ -21,15 +23,16 @@ from billing.rules.ladders import (
     ladders_of,
     sources_by,
 )
+from billing.rules.lines import PERIOD_KINDS, DraftLine
 from billing.rules.money import Money
 from billing.rules.periods import Period, period_at
 from billing.runtime import Runtime
 from billing.usage import settle_usage
-from billing.usage.totals import SourceFreshness, freshness, usage_by_series
+from billing.usage.completeness import completeness
+from billing.usage.totals import usage_by_series
 
 PRODUCT = "product"
 _DAY = timedelta(days=1)
-_ACCRUING = (LineKind.USAGE, LineKind.FEE, LineKind.ONE_OFF)
 _ONE_OFFS = "One-off items"
 
 
@@ -48,7 +51,7 @@ class Estimate:
     period: Period
     as_of: datetime
     charges: Charges
-    sources: tuple[SourceFreshness, ...]
+    sources: tuple[SourceState, ...]
 
     @property
     def draft(self) -> Draft:
@@ -88,7 +91,8 @@ class Estimate:
     @property
     def counted_to(self) -> datetime | None:
         """The instant up to which usage has been heard of, by the source furthest on."""
-        return max((source.last_occurred_at for source in self.sources), default=None)
+        heard = [x.last_occurred_at for x in self.sources if x.last_occurred_at is not None]
+        return max(heard, default=None)
 
     def by_dimension(self, dimension: str) -> list[CostShare]:
         """Who caused it: the dearest first, summing to `accrued` to the minor unit.
@@ -97,10 +101,11 @@ class Estimate:
         `dimension` is one of the meters' own, or "product".
         """
         shares: defaultdict[str | None, int] = defaultdict(int)
-        by_line = {id(charge.line): charge for charge in self.charges.usage}
+        by_line = {(x.line.key, x.line.segment): x for x in self.charges.usage}
         for line in self.lines:
-            if line.kind in _ACCRUING:
-                for value, minor in _shares(line, by_line.get(id(line)), dimension):
+            if line.kind in PERIOD_KINDS:
+                charge = by_line.get((line.key, line.segment))
+                for value, minor in _shares(line, charge, dimension):
                     shares[value] += minor
         rows = [CostShare(v, Money(m, self.draft.currency)) for v, m in shares.items()]
         return sorted(rows, key=lambda row: (-row.amount.minor, row.value is None, row.value or ""))
@@ -110,14 +115,14 @@ def _shares(
     line: DraftLine, charge: UsageCharge | None, dimension: str
 ) -> Iterable[tuple[str | None, int]]:
     if dimension == PRODUCT:
-        return [(line.product or _ONE_OFFS, line.amount.minor)]
+        return [(line.product or _ONE_OFFS, line.net_minor)]
     if charge is None or not charge.sources:
-        return [(None, line.amount.minor)]
+        return [(None, line.net_minor)]
     children = sorted(
         sources_by(charge, dimension).items(), key=lambda c: (c[0] is None, c[0] or "")
     )
-    weights = [Fraction(quantity) for _, quantity in children]
-    parts = allocate(line.amount.minor, weights, line.amount.currency.step)
+    weights = [quantity for _, quantity in children]
+    parts = allocate(line.net_minor, weights, line.amount.currency.step)
     return zip((value for value, _ in children), parts, strict=True)
 
 
@@ -132,8 +137,20 @@ async def estimate_for(
     """Any period not issued yet, as it stands: a CLOSING one too. `session` must be fresh."""
     await settle_usage(session, org.id)
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-    charges = await charges_for(session, org, period)
-    return Estimate(period, now, charges, await freshness(session, org.id))
+    charges = await charges_for(session, org, period, Basis(now))
+    return Estimate(period, now, charges, await completeness(session, org.id, now))
+
+
+async def estimate_as_of(session: AsyncSession, org: Organization, then: datetime) -> Estimate:
+    """What was shown at an instant that has passed: from every event recorded by then.
+
+    An audit's way, slower than the live one. `session` must be fresh.
+    """
+    await settle_usage(session, org.id)
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    period = period_at(then, org.anchor_day)
+    charges = await charges_for(session, org, period, Basis(then, known_at=then))
+    return Estimate(period, then, charges, ())
 
 
 async def closing_totals(
@@ -151,10 +168,14 @@ async def closing_totals(
 
 @dataclass(frozen=True, slots=True)
 class DayCost:
-    """What one UTC day's usage added, in exact minor units: for drawing, never for billing."""
+    """What one UTC day's usage added, in exact minor units: for drawing, never for billing.
+
+    `held_minor` is the part of it that comes from values held, rather than from what happened.
+    """
 
     day: date
     exact_minor: Fraction
+    held_minor: Fraction = Fraction(0)
 
 
 async def daily_costs(session: AsyncSession, org: Organization, now: datetime) -> list[DayCost]:
@@ -164,15 +185,21 @@ async def daily_costs(session: AsyncSession, org: Organization, now: datetime) -
     """
     await settle_usage(session, org.id)
     period = period_at(now, org.anchor_day)
-    agreement = await agreement_for(session, org, period)
-    offers = agreement.offers(org, period)
+    basis = Basis(now)
+    agreement = await agreement_for(session, org, period, basis)
+    offers = agreement.offers(period)
     days = [period.start + _DAY * i for i in range((now - period.start) // _DAY + 1)]
     cuts = sorted({*days, *cuts_of(offers, period)})
     named = {name for offer in offers for name in offer.filters.values}
-    usage = await usage_by_series(session, org.id, cuts, agreement.meters, by=sorted(named))
+    usage = await usage_by_series(
+        session, org.id, cuts, agreement.meters, upto=now, by=sorted(named)
+    )
     ladders, _ = ladders_of(offers, usage, cuts)
     grown: defaultdict[date, Fraction] = defaultdict(Fraction)
+    held: defaultdict[date, Fraction] = defaultdict(Fraction)
     for ladder in ladders:
+        is_held = ladder.meter.aggregation in HELD_AGGREGATIONS
         for start, exact in growth(ladder, period, cuts):
             grown[start.date()] += exact
-    return [DayCost(day.date(), grown[day.date()]) for day in days]
+            held[start.date()] += exact if is_held else 0
+    return [DayCost(day.date(), grown[day.date()], held[day.date()]) for day in days]

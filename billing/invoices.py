@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,7 +21,8 @@ from billing.models import (
     Organization,
     SyncState,
 )
-from billing.rules.invoicing import Draft, DraftLine, Settlement
+from billing.rules.invoicing import Draft, Settlement
+from billing.rules.lines import DraftLine, quantity_of
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
 from billing.rules.quantities import plain
@@ -48,17 +50,20 @@ async def issue(
     draft: Draft,
     version_ids: Mapping[str, PriceVersionId],
     now: datetime,
+    *,
+    corrected: Mapping[str, InvoiceId] = MappingProxyType({}),
 ) -> None:
     """Freeze a CLOSING invoice: its lines, total, digest and number, and queue it for Stripe.
 
-    The number is the organization's next, taken under its row lock in this transaction, so there
-    are no gaps. A total of zero is settled at once and never pushed.
+    `corrected` are the ids of the invoices that its true-ups name by number. The number is the
+    organization's next, taken under its row lock in this transaction, so there are no gaps. A
+    total of zero is settled at once and never pushed.
     """
     assert invoice.status is InvoiceStatus.CLOSING, invoice.status
-    session.add_all(
-        _stored_line(invoice, position, line, version_ids)
-        for position, line in enumerate(draft.lines)
-    )
+    for position, line in enumerate(draft.lines):
+        row = _stored_line(invoice, position, line, version_ids)
+        row.corrects_id = corrected[line.corrects] if line.corrects else None
+        session.add(row)
     await session.flush()
     nothing_due = draft.total.minor == 0
     invoice.total_minor = draft.total.minor
@@ -92,10 +97,12 @@ def _stored_line(
         product=line.product,
         span_start=line.span.start,
         span_end=line.span.end,
-        quantity=line.quantity,
+        quantity=None if line.quantity is None else Decimal(plain(line.quantity)),
         unit=line.unit,
         exact_minor=line.exact_minor,
         amount_minor=line.amount.minor,
+        reduced_minor=line.reduced_minor,
+        granted_minor=line.granted_minor,
         steps=[_stored_step(step) for step in line.steps],
     )
 
@@ -121,10 +128,12 @@ def draft_line_of(line: InvoiceLine, currency: Currency) -> DraftLine:
         amount=Money(line.amount_minor, currency),
         exact_minor=line.exact_minor,
         segment=line.segment,
-        quantity=line.quantity,
+        quantity=quantity_of(line.quantity),
         unit=line.unit,
         steps=steps_of(line),
         product=line.product,
+        reduced_minor=line.reduced_minor,
+        granted_minor=line.granted_minor,
     )
 
 

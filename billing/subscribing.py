@@ -8,9 +8,8 @@ from sqlalchemy.orm import selectinload
 
 from billing.audit import record_act
 from billing.catalog import meters
-from billing.charges import Agreement, advance_fee_lines
+from billing.charges import Agreement, Basis, Charges, issue_charges, reductions_for
 from billing.errors import Conflict, Invalid, NotFound
-from billing.invoices import issue
 from billing.models import (
     Invoice,
     InvoiceKind,
@@ -20,8 +19,10 @@ from billing.models import (
     Price,
     Subscription,
 )
-from billing.rules.invoicing import LineKind, draft_of
-from billing.rules.periods import Period, floor_hour, period_at
+from billing.rules.invoicing import draft_of
+from billing.rules.lines import LineKind
+from billing.rules.periods import floor_hour, period_at
+from billing.rules.prices import Timing
 from billing.subscriptions import refuse_pricing_twice, refuse_twice
 
 
@@ -111,24 +112,29 @@ async def _invoice_first_fees(
     plan: Plan,
     now: datetime,
 ) -> None:
+    """Off the cycle, at once. Who begins with a trial is billed when it is over."""
     period = period_at(subscription.starts_at, org.anchor_day)
-    agreement = Agreement([subscription], {plan.id: plan}, {x.id: x for x in await meters(session)})
-    fees = advance_fee_lines(org, agreement, period, LineKind.FEE)
+    found = {x.id: x for x in await meters(session)}
+    agreement = Agreement(org, [subscription], {plan.id: plan}, found)
+    if subscription.trial_ends_at is not None and subscription.trial_ends_at > now:
+        return
+    fees = agreement.fee_lines(period, LineKind.FEE, Timing.ADVANCE)
     if not any(line.amount.minor for line in fees):
         return
-    draft = draft_of(org.key, period, org.currency, fees)
-    span = Period(subscription.starts_at, period.end)
+    reductions = await reductions_for(session, org, period, Basis(now), fees)
+    draft = draft_of(org.key, period, org.currency, fees, reductions)
     invoice = Invoice(
         org_id=org.id,
         kind=InvoiceKind.OFF_CYCLE,
         cause=f"subscription:{subscription.id}:start",
         status=InvoiceStatus.CLOSING,
-        period_start=span.start,
-        period_end=span.end,
+        period_start=subscription.starts_at,
+        period_end=period.end,
         closes_at=now,
         currency=org.currency,
         recorded_at=now,
     )
     session.add(invoice)
     await session.flush()
-    await issue(session, invoice, draft, agreement.version_ids(), now)
+    charges = Charges(draft, version_ids=agreement.version_ids())
+    await issue_charges(session, invoice, charges, now)

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from billing.runtime import open_runtime, redis_settings
 from billing.settings import Settings, load_settings
+from jobs.check_heartbeats import check_heartbeats
 from jobs.close_periods import close_periods
 from jobs.fold_usage import fold_usage
 from jobs.purge_quarantine import purge_quarantine
@@ -72,6 +73,7 @@ def worker_of(settings: Settings) -> Worker:
         functions=[func(job, keep_result=0) for job in sweeps],
         cron_jobs=[
             *(cron(job, second=SWEEP_SECONDS, timeout=JOB_TIMEOUT_SECONDS) for job in sweeps),
+            cron(one_at_a_time(check_heartbeats), second=30, timeout=JOB_TIMEOUT_SECONDS),
             cron(purge_quarantine, minute=7, second=0),
         ],
         redis_settings=redis_settings(settings),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from billing.rules.invoicing import DraftLine
+from billing.rules.lines import DraftLine
 from billing.rules.money import Currency
 from billing.rules.rating import Step, StepKind
 from web.formats import money, quantity, unit_price, work

@@ -6,7 +6,7 @@ Amounts are decimal strings in major units, times UTC, nothing is rounded again.
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -15,13 +15,16 @@ from starlette.responses import JSONResponse, Response
 from billing.estimates import Estimate
 from billing.ids import InvoiceId
 from billing.models import Invoice, Organization
-from billing.rules.invoicing import DraftLine
+from billing.rules.completeness import SourceState, completeness_sentence
+from billing.rules.lines import DraftLine
 from billing.rules.money import Currency, Money
 from billing.rules.quantities import plain
 from billing.rules.rating import Step
 from web.costs import share_name
 from web.figures import Figures
 from web.labels import label_of
+
+SECOND = timedelta(seconds=1)
 
 _LINE_COLUMNS = ("kind", "key", "segment", "description", "product", "from", "to")
 _LINE_FIGURES = ("quantity", "unit", "exact_amount", "amount", "currency")
@@ -48,14 +51,8 @@ def estimate_json(figures: Figures, group: str) -> Response:
             {"date": day.day.isoformat(), "amount": _exact(day.exact_minor, org.currency)}
             for day in figures.days
         ],
-        "sources": [
-            {
-                "source": source.source,
-                "last_occurred_at": _instant(source.last_occurred_at),
-                "last_recorded_at": _instant(source.last_recorded_at),
-            }
-            for source in estimate.sources
-        ],
+        "completeness": completeness_sentence(estimate.sources, estimate.as_of),
+        "sources": [_source(source) for source in estimate.sources],
         "unpriced": [
             {"meter": usage.meter, "quantity": plain(usage.quantity), "unit": usage.unit}
             for usage in estimate.unpriced
@@ -171,6 +168,28 @@ def _costs(estimate: Estimate, group: str) -> list[dict[str, Any]]:
         {"value": one.value, "name": share_name(one, group), "amount": _major(one.amount)}
         for one in estimate.by_dimension(group)
     ]
+
+
+def _source(source: SourceState) -> dict[str, Any]:
+    return {
+        "source": source.source,
+        "meters": list(source.meters),
+        "last_occurred_at": _instant(source.last_occurred_at),
+        "last_recorded_at": _instant(source.last_recorded_at),
+        "through": _instant(source.through),
+        "behind_seconds": None if source.behind is None else source.behind // SECOND,
+        "missing_hours": [
+            {
+                "hour": _instant(one.hour),
+                "meter": one.meter,
+                "sent_events": one.sent_events,
+                "counted_events": one.counted_events,
+                "sent_total": plain(one.sent_total),
+                "counted_total": plain(one.counted_total),
+            }
+            for one in source.missing_hours
+        ],
+    }
 
 
 def _span(start: datetime, end: datetime) -> dict[str, Any]:

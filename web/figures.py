@@ -16,7 +16,7 @@ from billing.estimates import (
 from billing.ids import InvoiceId, OrgId
 from billing.invoices import SyncHealth, invoices_for_org, sync_health
 from billing.models import Invoice, Organization
-from billing.rules.invoicing import LineKind
+from billing.rules.lines import LineKind
 from billing.rules.money import Money
 from billing.runtime import Runtime
 from web.charts import day_chart

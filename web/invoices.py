@@ -11,7 +11,7 @@ from billing.estimates import closing_totals
 from billing.ids import InvoiceId
 from billing.invoices import PAGE_SIZE_MAX, draft_line_of, get_invoice_by_number, invoices_for_org
 from billing.models import Invoice, Organization
-from billing.rules.invoicing import DraftLine
+from billing.rules.lines import DraftLine
 from billing.rules.money import Money
 from billing.runtime import Runtime
 from web.auth import data, organization_of, page

@@ -1,12 +1,17 @@
-"""What Prometheus is told: requests by route, how long they took, and who is watching live."""
+"""What Prometheus is told: requests, how long they took, who watches live, what usage lacks."""
 
+import asyncio
 from functools import cache
 from time import perf_counter
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from billing.runtime import Runtime
+from billing.usage.completeness import usage_alarms
 
 REQUESTS = Counter(
     "http_requests", "Requests answered, by route template.", ["method", "route", "status"]
@@ -19,7 +24,11 @@ SECONDS = Histogram(
 )
 STREAMS = Gauge("live_streams", "Pages that are being kept up to date.")
 PUSHES = Counter("live_pushes", "Messages sent to live pages.")
+GAPS = Gauge("usage_source_gaps", "Control totals of sources that differ from what has come.")
+BEHIND = Gauge("usage_sources_behind", "Sources over 15 minutes behind, by their heartbeats.")
 
+_UNKNOWN = float("nan")
+_ASK_SECONDS_MAX = 3
 _UNMATCHED = "unmatched"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -68,6 +77,20 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)
 
 
-async def metrics(_request: Request) -> Response:
-    """This process's counters, in Prometheus's text format."""
+async def metrics(request: Request) -> Response:
+    """This process's counters and what the database says, in Prometheus's text format."""
+    await _ask_database(request.state.runtime)
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _ask_database(runtime: Runtime) -> None:
+    """While it does not answer nobody knows: no number, rather than the last one for ever."""
+    gaps = behind = _UNKNOWN
+    try:
+        async with asyncio.timeout(_ASK_SECONDS_MAX), runtime.sessions() as session:
+            alarms = await usage_alarms(session, await runtime.now())
+            gaps, behind = alarms.gaps, alarms.behind
+    except (SQLAlchemyError, OSError, TimeoutError):
+        pass
+    GAPS.set(gaps)
+    BEHIND.set(behind)

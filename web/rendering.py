@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from web import formats
 from web.arithmetic import sentences
 from web.assets import static_url
+from web.completeness import completeness
 from web.csrf import FIELD, csrf_token, remember_visitor
 from web.labels import CLOSING, ESTIMATING, label_of
 
@@ -55,6 +56,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "age": formats.age,
         "clock": formats.clock,
+        "completeness": completeness,
         "day": formats.day,
         "days": formats.days,
         "moment": formats.moment,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from billing.rules.invoicing import LINE_ORDER, DraftLine, LineKind
+from billing.rules.lines import LINE_ORDER, DraftLine, LineKind
 from billing.rules.money import Currency, Money, total_of
 
 _TITLES = {

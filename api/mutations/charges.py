@@ -194,6 +194,7 @@ class ChargeMutations:
             )
         await _invoiced(context, org.id)
         async with context.reading() as session:
+            await closing.refuse_held(session, closed)
             return ClosePeriodPayload(
                 invoice=Invoice.of(await get_invoice(session, org.id, closed.id))
             )

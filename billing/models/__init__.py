@@ -3,8 +3,25 @@
 from billing.models.accounts import ApiKey, Membership, Organization, Role, Scope, User, WebSession
 from billing.models.audit import AuditEntry
 from billing.models.base import Base
-from billing.models.catalog import Meter, Plan, Price, PriceVersion, Subscription
+from billing.models.catalog import (
+    Meter,
+    Plan,
+    Price,
+    PriceOverride,
+    PriceVersion,
+    Subscription,
+)
 from billing.models.clock import ClockOffset
+from billing.models.closing import (
+    CreditNote,
+    CreditNoteKind,
+    CreditNoteState,
+    HoldReason,
+    InvoiceCheck,
+    InvoiceHold,
+    LateUsage,
+)
+from billing.models.heartbeats import UsageControlTotal, UsageHeartbeat
 from billing.models.invoices import (
     Invoice,
     InvoiceKind,
@@ -14,6 +31,14 @@ from billing.models.invoices import (
     OneOffItem,
     SyncState,
     SyncStep,
+)
+from billing.models.reductions import (
+    Cap,
+    Coupon,
+    CreditEntry,
+    EntryKind,
+    Grant,
+    TaxRate,
 )
 from billing.models.stripe import Outcome, StripeEvent
 from billing.models.usage import (
@@ -35,13 +60,25 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "Cap",
     "ClockOffset",
+    "Coupon",
+    "CreditEntry",
+    "CreditNote",
+    "CreditNoteKind",
+    "CreditNoteState",
+    "EntryKind",
     "Form",
+    "Grant",
+    "HoldReason",
     "Invoice",
+    "InvoiceCheck",
+    "InvoiceHold",
     "InvoiceKind",
     "InvoiceLine",
     "InvoiceStatus",
     "InvoiceSync",
+    "LateUsage",
     "Membership",
     "Meter",
     "OneOffItem",
@@ -49,6 +86,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Price",
+    "PriceOverride",
     "PriceVersion",
     "QuarantinedEvent",
     "Role",
@@ -57,10 +95,13 @@ __all__ = [
     "Subscription",
     "SyncState",
     "SyncStep",
+    "TaxRate",
     "UsageArchivedMonth",
     "UsageBucket",
     "UsageChunk",
+    "UsageControlTotal",
     "UsageDistinctValue",
+    "UsageHeartbeat",
     "UsageIdentity",
     "UsageSeries",
     "UsageSource",

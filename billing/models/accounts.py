@@ -36,7 +36,7 @@ class Organization(Base):
 
     `open_period_end` ends the earliest period that has no invoice row yet: what the close sweeps.
     `subscription_changes` moves with every change of a subscription, so that a close which began
-    before one cannot commit after it.
+    before one cannot commit after it. From `closed_at`, a whole UTC hour, on nothing is billed.
     """
 
     __tablename__ = "organizations"
@@ -56,6 +56,7 @@ class Organization(Base):
     invoice_prefix: Mapped[str] = mapped_column(unique=True)
     invoice_sequence: Mapped[int] = mapped_column(default=0)
     opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
     open_period_end: Mapped[datetime] = mapped_column(index=True)
     subscription_changes: Mapped[int] = mapped_column(default=0)
     recorded_at: Mapped[datetime]

@@ -39,6 +39,11 @@ _UUIDS = (
     ids.InvoiceId,
     ids.LineId,
     ids.OneOffItemId,
+    ids.OverrideId,
+    ids.CouponId,
+    ids.GrantId,
+    ids.CreditNoteId,
+    ids.HoldId,
 )
 _TEXTS = (ids.StripeCustomerId, ids.StripeInvoiceId, ids.StripeEventId)
 

@@ -5,7 +5,16 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from billing.ids import MeterId, OrgId, PlanId, PriceId, PriceVersionId, SubscriptionId, new_id
+from billing.ids import (
+    MeterId,
+    OrgId,
+    OverrideId,
+    PlanId,
+    PriceId,
+    PriceVersionId,
+    SubscriptionId,
+    new_id,
+)
 from billing.models.base import Base, Json
 from billing.rules.aggregation import Aggregation, MeterTerms
 from billing.rules.money import Currency
@@ -90,7 +99,11 @@ class PriceVersion(Base):
 
 
 class Subscription(Base):
-    """An organization on a plan, from one whole UTC hour until another (None: still on it)."""
+    """An organization on a plan, from one whole UTC hour until another (None: still on it).
+
+    Fees are waived until `trial_ends_at`. `replaces_id` is the subscription that a change of plan
+    ended for this one. `ended_at` is when `ends_at` was decided, so that the past can be asked for.
+    """
 
     __tablename__ = "subscriptions"
     __table_args__ = (
@@ -103,4 +116,30 @@ class Subscription(Base):
     plan_id: Mapped[PlanId] = mapped_column(ForeignKey("plans.id"))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime | None]
+    trial_ends_at: Mapped[datetime | None]
+    replaces_id: Mapped[SubscriptionId | None] = mapped_column(ForeignKey("subscriptions.id"))
+    ended_at: Mapped[datetime | None]
+    recorded_at: Mapped[datetime]
+
+
+class PriceOverride(Base):
+    """Other terms of one price for one organization, from a whole UTC hour until another.
+
+    Never edited: another override takes over from `effective_from` on. Without terms the plan's
+    own hold again.
+    """
+
+    __tablename__ = "price_overrides"
+    __table_args__ = (
+        UniqueConstraint("org_id", "price_id", "number"),
+        UniqueConstraint("org_id", "price_id", "effective_from"),
+    )
+
+    id: Mapped[OverrideId] = mapped_column(primary_key=True, default=new_id)
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organizations.id"))
+    price_id: Mapped[PriceId] = mapped_column(ForeignKey("prices.id"))
+    number: Mapped[int]
+    effective_from: Mapped[datetime]
+    terms: Mapped[Json | None]
+    reason: Mapped[str]
     recorded_at: Mapped[datetime]

@@ -20,7 +20,8 @@ from billing.ids import (
     new_id,
 )
 from billing.models.base import Base
-from billing.rules.invoicing import LineKind, Settlement
+from billing.rules.invoicing import Settlement
+from billing.rules.lines import LineKind
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
 
@@ -107,6 +108,7 @@ class Invoice(Base):
     issued_at: Mapped[datetime | None]
     paid_at: Mapped[datetime | None]
     voided_at: Mapped[datetime | None]
+    void_reason: Mapped[str | None]
     recorded_at: Mapped[datetime]
 
     lines: Mapped[list["InvoiceLine"]] = relationship(
@@ -129,7 +131,8 @@ class InvoiceLine(Base):
     """A charge as it was invoiced, with the arithmetic that led to it. Never changes.
 
     `key` and `segment` name it publicly; `steps` are `rating.Step`s; `corrects_id` is the invoice
-    a true-up is about.
+    a true-up is about. `reduced_minor` is what coupons and the cap took off this line, and
+    `granted_minor` what promotional grants did: their own lines say the same in one sum.
     """
 
     __tablename__ = "invoice_lines"
@@ -150,6 +153,8 @@ class InvoiceLine(Base):
     unit: Mapped[str | None]
     exact_minor: Mapped[Fraction]
     amount_minor: Mapped[int]
+    reduced_minor: Mapped[int] = mapped_column(default=0)
+    granted_minor: Mapped[int] = mapped_column(default=0)
     steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB())
     corrects_id: Mapped[InvoiceId | None] = mapped_column(ForeignKey("invoices.id"))
 

@@ -4,7 +4,7 @@ from billing.names import checked_name, checked_slug
 from billing.price_book.book import MeterEntry
 from billing.price_book.entry import Entry
 from billing.price_book.values import OneOf
-from billing.rules.aggregation import PRICED_AGGREGATIONS, Aggregation
+from billing.rules.aggregation import Aggregation
 
 DIMENSIONS_MAX = 8
 _FIELDS = ("slug", "name", "unit", "event_type", "value", "aggregation", "dimensions")
@@ -15,13 +15,6 @@ def read_meter(entry: Entry) -> MeterEntry:
     """A meter; what is wrong with it is noted."""
     entry.allow(_FIELDS, "A meter")
     aggregation = entry.read("aggregation", _aggregation, Aggregation.SUM)
-    if aggregation not in PRICED_AGGREGATIONS:
-        priced = ", ".join(x for x in Aggregation if x in PRICED_AGGREGATIONS)
-        entry.refuse(
-            "AGGREGATION_NOT_PRICED",
-            f"{aggregation} cannot be priced yet; those that can are {priced}.",
-            "aggregation",
-        )
     return MeterEntry(
         at=entry.at,
         slug=entry.read("slug", checked_slug, ""),

@@ -13,9 +13,12 @@ from billing.rules.periods import ceil_hour
 from billing.rules.prices import Model, Timing
 
 _COMMON = ("effective_from", "model")
+_METERED = (*_COMMON, "included", "minimum", "maximum")
 _FIELDS = {
-    Model.PER_UNIT: (*_COMMON, "unit_amount", "included"),
-    Model.GRADUATED: (*_COMMON, "tiers", "included"),
+    Model.PER_UNIT: (*_METERED, "unit_amount"),
+    Model.PACKAGE: (*_METERED, "unit_amount", "package_size"),
+    Model.GRADUATED: (*_METERED, "tiers"),
+    Model.VOLUME: (*_METERED, "tiers"),
     Model.FLAT: (*_COMMON, "amount", "timing"),
 }
 _TIER_FIELDS = ("up_to", "unit_amount", "flat_amount")
@@ -42,9 +45,12 @@ def _terms(entry: Entry, currency: Currency) -> Json:
         case Model.FLAT:
             terms |= _fee(entry)
         case Model.PER_UNIT:
-            terms |= {"unit_amount": entry.read("unit_amount", number, "0")} | _allowance(entry)
-        case Model.GRADUATED:
-            terms |= {"tiers": [_tier(tier) for tier in entry.entries("tiers")]} | _allowance(entry)
+            terms |= _unit_amount(entry) | _bounds(entry)
+        case Model.PACKAGE:
+            size = entry.read("package_size", number, "1")
+            terms |= _unit_amount(entry) | {"package_size": size} | _bounds(entry)
+        case Model.GRADUATED | Model.VOLUME:
+            terms |= {"tiers": [_tier(tier) for tier in entry.entries("tiers")]} | _bounds(entry)
     if entry.problem_count == before:
         _check(entry, terms, currency)
     return terms
@@ -57,9 +63,18 @@ def _fee(entry: Entry) -> Json:
     }
 
 
-def _allowance(entry: Entry) -> Json:
-    included = entry.find("included", number)
-    return {} if included is None else {"allowance": included}
+def _unit_amount(entry: Entry) -> Json:
+    return {"unit_amount": entry.read("unit_amount", number, "0")}
+
+
+def _bounds(entry: Entry) -> Json:
+    """What every price of usage may have; `included` is stored as the allowance."""
+    given = {
+        "allowance": entry.find("included", number),
+        "minimum": entry.find("minimum", number),
+        "maximum": entry.find("maximum", number),
+    }
+    return {name: text for name, text in given.items() if text is not None}
 
 
 def _tier(entry: Entry) -> Json:
@@ -81,8 +96,12 @@ def _check(entry: Entry, terms: Json, currency: Currency) -> None:
 
 
 def _field(error: Invalid, terms: Json) -> str | None:
-    if error.field == "allowance":
-        return "included"
-    if terms["model"] == Model.PER_UNIT:
-        return "unit_amount"
-    return "amount" if terms["model"] == Model.FLAT else error.field
+    match error.field:
+        case "allowance":
+            return "included"
+        case "tiers" if "tiers" not in terms:
+            return "amount" if terms["model"] == Model.FLAT else "unit_amount"
+        case None if terms["model"] == Model.FLAT:
+            return "amount"
+        case field:
+            return field

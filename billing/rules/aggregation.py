@@ -1,13 +1,11 @@
 """From what was counted per series to the one quantity that is priced."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from functools import reduce
+from fractions import Fraction
 from itertools import accumulate
-
-from billing.rules.quantities import EXACT
 
 
 class Aggregation(StrEnum):
@@ -21,17 +19,25 @@ class Aggregation(StrEnum):
     TIME_WEIGHTED = "TIME_WEIGHTED"
 
 
-PRICED_AGGREGATIONS = frozenset({Aggregation.SUM, Aggregation.COUNT, Aggregation.MAX})
-"""Those whose running value the buckets answer; a meter with another is refused when written."""
+HELD_AGGREGATIONS = frozenset({Aggregation.LATEST, Aggregation.TIME_WEIGHTED})
+"""A series keeps its value until its next event, over period edges too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one series counted in one stretch of time: everything an aggregation may need."""
+    """What one series counted in one stretch of time: everything an aggregation may need.
 
-    count: int
-    total: Decimal
-    highest: Decimal
+    `latest` is the value it holds at the end of the stretch, None before its first event;
+    `weighted` is the value integrated over the stretch, in unit-hours. `labels` stand for distinct
+    values: any numbers that are equal for equal ones, throughout one reading of the usage.
+    """
+
+    count: int = 0
+    total: Decimal = Decimal(0)
+    highest: Decimal = Decimal(0)
+    latest: Decimal | None = None
+    weighted: Fraction = Fraction(0)
+    labels: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,51 +59,49 @@ class SeriesUsage:
     by_stretch: Mapping[int, Counted]
 
 
-def value_of(aggregation: Aggregation, counted: Counted) -> Decimal:
-    """One series' own value in one stretch."""
+def segment_value(
+    aggregation: Aggregation, usage: Iterable[SeriesUsage], numbers: Sequence[int]
+) -> Fraction:
+    """The value of some series over some stretches alone; zero for none."""
+    found = (
+        series.by_stretch[number]
+        for series in usage
+        for number in numbers
+        if number in series.by_stretch
+    )
+    return value_of(aggregation, found)
+
+
+def value_of(aggregation: Aggregation, counted: Iterable[Counted]) -> Fraction:
+    """Several stretches of several series as one quantity.
+
+    MAX is the highest and UNIQUE_COUNT the union; all others are sums. For LATEST give each
+    series' last stretch alone: earlier values were replaced, not added to.
+    """
     match aggregation:
         case Aggregation.SUM:
-            return counted.total
+            return sum((Fraction(one.total) for one in counted), start=Fraction(0))
         case Aggregation.COUNT:
-            return Decimal(counted.count)
+            return Fraction(sum(one.count for one in counted))
         case Aggregation.MAX:
-            return counted.highest
-        case _:
-            raise AssertionError(f"{aggregation} is refused when a meter is written")
-
-
-def combine(aggregation: Aggregation, values: Iterable[Decimal]) -> Decimal:
-    """Several series or stretches as one: the highest for MAX, else the sum. Zero for none."""
-    if aggregation is Aggregation.MAX:
-        return max(values, default=Decimal(0))
-    return reduce(EXACT.add, values, Decimal(0))
+            return Fraction(max((one.highest for one in counted), default=Decimal(0)))
+        case Aggregation.UNIQUE_COUNT:
+            return Fraction(len(frozenset().union(*(one.labels for one in counted))))
+        case Aggregation.LATEST:
+            return sum((Fraction(one.latest or 0) for one in counted), start=Fraction(0))
+        case Aggregation.TIME_WEIGHTED:
+            return sum((one.weighted for one in counted), start=Fraction(0))
 
 
 def running_quantities(
     aggregation: Aggregation, usage: Sequence[SeriesUsage], stretches: Sequence[Sequence[int]]
-) -> list[Decimal]:
+) -> list[Fraction]:
     """The quantity reached at the end of each segment, counted from the period's start.
 
-    A segment is the list of its stretches' numbers. SUM and COUNT add up; MAX is the highest so
-    far, so that a split period is charged for the growth of the running value.
+    A segment is the list of its stretches' numbers. MAX and UNIQUE_COUNT are of everything so far,
+    so that a split period is charged for the growth of the running value; the others add up.
     """
-    per_segment = [segment_value(aggregation, usage, numbers) for numbers in stretches]
-    grow: Callable[[Decimal, Decimal], Decimal] = (
-        max if aggregation is Aggregation.MAX else EXACT.add
-    )
-    return list(accumulate(per_segment, grow))
-
-
-def segment_value(
-    aggregation: Aggregation, usage: Iterable[SeriesUsage], numbers: Sequence[int]
-) -> Decimal:
-    """The value of some series over some stretches alone."""
-    return combine(
-        aggregation,
-        (
-            value_of(aggregation, series.by_stretch[number])
-            for series in usage
-            for number in numbers
-            if number in series.by_stretch
-        ),
-    )
+    if aggregation in {Aggregation.MAX, Aggregation.UNIQUE_COUNT}:
+        so_far = accumulate(stretches, lambda before, numbers: [*before, *numbers])
+        return [segment_value(aggregation, usage, numbers) for numbers in so_far]
+    return list(accumulate(segment_value(aggregation, usage, numbers) for numbers in stretches))

@@ -1,59 +1,30 @@
-"""From charges to an invoice's lines, total and digest; settlement of small and zero totals."""
+"""From lines to an invoice: their order, its total and digest, what it settles by itself."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from billing.rules.lines import (
+    LINE_ORDER,
+    PERIOD_KINDS,
+    DraftLine,
+    LineKind,
+    carried_line,
+)
 from billing.rules.money import Currency, Money, total_of
 from billing.rules.periods import Period
 from billing.rules.quantities import plain
-from billing.rules.rating import Rated, Step
-
-
-class LineKind(StrEnum):
-    """What a line is for. The order is the order of lines on an invoice."""
-
-    CARRIED_IN = "CARRIED_IN"
-    USAGE = "USAGE"
-    FEE = "FEE"
-    ONE_OFF = "ONE_OFF"
-    FEE_IN_ADVANCE = "FEE_IN_ADVANCE"
-    CARRIED_OUT = "CARRIED_OUT"
-
-
-LINE_ORDER = {kind: position for position, kind in enumerate(LineKind)}
+from billing.rules.reductions import NOTHING, Reductions, reduced
 
 
 class Settlement(StrEnum):
     """How an invoice is settled without anybody paying it."""
 
     NOTHING_DUE = "NOTHING_DUE"
-
-
-@dataclass(frozen=True, slots=True)
-class DraftLine:
-    """One line of an invoice, rated and rounded, not yet stored.
-
-    `key` names what it is for publicly and stably (a price version, or a one-off's own key);
-    `segment` numbers the parts of a split period from 0. `span` is the time it is for.
-    """
-
-    kind: LineKind
-    key: str
-    description: str
-    span: Period
-    amount: Money
-    exact_minor: Fraction
-    segment: int = 0
-    quantity: Decimal | None = None
-    unit: str | None = None
-    steps: tuple[Step, ...] = ()
-    product: str | None = None
+    CREDIT_NOTE = "CREDIT_NOTE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +32,7 @@ class Draft:
     """An invoice as it would stand: its lines in order, and what they come to.
 
     `accrued` is what this period has cost so far, `in_advance` the next period's fees; `total` is
-    what would be asked for, after what is carried in and out.
+    what would be asked for, after reductions, tax, and what is carried in and out.
     """
 
     organization_key: str
@@ -71,13 +42,27 @@ class Draft:
 
     @property
     def accrued(self) -> Money:
-        """Usage, this period's fees and one-off items."""
-        return self._sum(LineKind.USAGE, LineKind.FEE, LineKind.ONE_OFF)
+        """Usage, this period's fees and one-off items, with what reduced them; before tax."""
+        return Money(
+            sum(line.net_minor for line in self.lines if line.kind in PERIOD_KINDS), self.currency
+        )
 
     @property
     def in_advance(self) -> Money:
-        """Fees of the period that follows."""
-        return self._sum(LineKind.FEE_IN_ADVANCE)
+        """Fees of the period that follows, with what reduced them."""
+        kind = LineKind.FEE_IN_ADVANCE
+        return Money(sum(x.net_minor for x in self.lines if x.kind is kind), self.currency)
+
+    @property
+    def pre_tax(self) -> Money:
+        """All before tax: lines, reductions and corrections, without what only pays or moves."""
+        last = LINE_ORDER[LineKind.TAX]
+        amounts = [
+            line.amount
+            for line in self.lines
+            if line.kind is not LineKind.CARRIED_IN and LINE_ORDER[line.kind] < last
+        ]
+        return total_of(amounts, self.currency)
 
     @property
     def total(self) -> Money:
@@ -89,68 +74,34 @@ class Draft:
         """The same inputs give the same digest, on the page, in GraphQL and on the invoice."""
         return digest_of(self)
 
-    def _sum(self, *kinds: LineKind) -> Money:
-        return total_of([x.amount for x in self.lines if x.kind in kinds], self.currency)
-
 
 def draft_of(
-    organization_key: str, period: Period, currency: Currency, lines: Sequence[DraftLine]
+    organization_key: str,
+    period: Period,
+    currency: Currency,
+    lines: Sequence[DraftLine],
+    reductions: Reductions = NOTHING,
 ) -> Draft:
-    """Order the lines, and settle a total below the currency's smallest charge by carrying it."""
+    """Order the lines, reduce and tax them, and settle a total that nobody can be asked for."""
     ordered = sorted(lines, key=lambda line: LINE_ORDER[line.kind])
-    draft = Draft(organization_key, period, currency, tuple(ordered))
-    if 0 < draft.total.minor < currency.smallest_charge_minor:
-        carried = carried_line(
-            LineKind.CARRIED_OUT, "Carried to next invoice", -draft.total, period
-        )
-        draft = Draft(organization_key, period, currency, (*draft.lines, carried))
-    assert draft.total.minor >= 0, "nothing negative is sold, and a carry is at most the total"
+    found = reduced(ordered, reductions, period, currency)
+    draft = Draft(organization_key, period, currency, tuple(found))
+    if (settling := _settling(draft)) is not None:
+        draft = Draft(organization_key, period, currency, (*draft.lines, settling))
+    assert draft.total.minor >= 0, draft.total
     return draft
 
 
-def carried_line(kind: LineKind, description: str, amount: Money, period: Period) -> DraftLine:
-    """An amount moved between invoices: out of one, negative, and into the next, positive."""
-    return DraftLine(
-        kind=kind,
-        key=kind.value.lower(),
-        description=description,
-        span=period,
-        amount=amount,
-        exact_minor=Fraction(amount.minor),
-    )
-
-
-def one_off_line(key: str, description: str, amount: Money, incurred_at: datetime) -> DraftLine:
-    """An item sold once, on the hour it was incurred in."""
-    hour = Period.of_hour(incurred_at)
-    return DraftLine(
-        kind=LineKind.ONE_OFF,
-        key=key,
-        description=description,
-        span=hour,
-        amount=amount,
-        exact_minor=Fraction(amount.minor),
-        quantity=Decimal(1),
-    )
-
-
-def rated_line(
-    kind: LineKind, rated: Rated, *, description: str, segment: int, unit: str | None, product: str
-) -> DraftLine:
-    """A rated segment as a line."""
-    return DraftLine(
-        kind=kind,
-        key=rated.segment.price_version,
-        description=description,
-        span=rated.segment.span,
-        amount=rated.amount,
-        exact_minor=rated.exact_minor,
-        segment=segment,
-        quantity=rated.quantity,
-        unit=unit,
-        steps=rated.steps,
-        product=product,
-    )
+def _settling(draft: Draft) -> DraftLine | None:
+    """Stripe marks less than its smallest charge paid, and cannot ask for less than nothing."""
+    total = draft.total
+    if total.minor < 0:
+        return carried_line(
+            LineKind.MOVED_TO_CREDIT, "Moved to credit balance", -total, draft.period
+        )
+    if 0 < total.minor < draft.currency.smallest_charge_minor:
+        return carried_line(LineKind.CARRIED_OUT, "Carried to next invoice", -total, draft.period)
+    return None
 
 
 def digest_of(draft: Draft) -> str:
@@ -169,5 +120,5 @@ def digest_of(draft: Draft) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _digits(quantity: Decimal | None) -> str | None:
+def _digits(quantity: Fraction | None) -> str | None:
     return None if quantity is None else plain(quantity)

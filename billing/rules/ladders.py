@@ -5,20 +5,20 @@ allowance and the tiers are counted once however often the price or the plan cha
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
 
 from billing.rules.aggregation import (
+    Aggregation,
     Counted,
     MeterTerms,
     SeriesUsage,
-    combine,
     running_quantities,
     segment_value,
+    value_of,
 )
-from billing.rules.invoicing import DraftLine, LineKind, rated_line
+from billing.rules.lines import DraftLine, LineKind, price_of, rated_line
 from billing.rules.periods import Period
 from billing.rules.prices import Filters, Terms, most_specific
 from billing.rules.rating import Segment, rate_ladder
@@ -41,10 +41,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One series' own value in a line: what the line is shared out by."""
+    """What one series counted for a line: what the line is shared out by."""
 
     dimensions: Mapping[str, str]
-    quantity: Decimal
+    counted: tuple[Counted, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Unpriced:
     """Usage that no price matches: shown, so that nobody mistakes it for free."""
 
     meter: str
-    quantity: Decimal
+    quantity: Fraction
     unit: str
 
 
@@ -94,7 +94,7 @@ def ladders_of(
 ) -> tuple[list[Ladder], list[Unpriced]]:
     """Give each series' usage to the most specific price in force; what none takes is unpriced."""
     ladders: dict[tuple[object, ...], Ladder] = {}
-    for offer in sorted(offers, key=lambda offer: offer.span.start):
+    for offer in merged(offers):
         if offer.meter is not None:
             key = (offer.meter.slug, offer.filters.key)
             ladders.setdefault(key, Ladder(offer.meter)).offers.append(offer)
@@ -105,6 +105,36 @@ def ladders_of(
     ]
     order = {offer.version: position for position, offer in enumerate(offers)}
     return sorted(ladders.values(), key=lambda x: order[x.offers[0].version]), unpriced
+
+
+def merged(offers: Iterable[Offer]) -> list[Offer]:
+    """In time order, with what follows itself on equal terms as one offer.
+
+    So a period split by switching between identical plans has the lines of one that is not split.
+    A fee follows itself by its price's slug, usage by its meter and filters.
+    """
+    whole: list[Offer] = []
+    last: dict[object, int] = {}
+    for offer in sorted(offers, key=lambda offer: offer.span.start):
+        key = (offer.meter.slug, offer.filters.key) if offer.meter else _slug(offer)
+        place = last.get(key)
+        if place is not None and _continues(whole[place], offer):
+            whole[place] = replace(
+                whole[place], span=Period(whole[place].span.start, offer.span.end)
+            )
+        else:
+            last[key] = len(whole)
+            whole.append(offer)
+    return whole
+
+
+def _slug(offer: Offer) -> str:
+    """`fee/USD` of `pro/fee/USD@2`: what prices of different plans may share."""
+    return price_of(offer.version).partition("/")[2]
+
+
+def _continues(one: Offer, following: Offer) -> bool:
+    return one.terms == following.terms and one.span.end == following.span.start
 
 
 def _assign(
@@ -131,14 +161,22 @@ def _assign(
 def _by_filters(
     series: SeriesUsage, in_force: Sequence[Sequence[Filters]]
 ) -> Iterable[tuple[Filters | None, SeriesUsage]]:
-    """Split one series' stretches by the filters that win in each."""
+    """Split one series' stretches by the filters that win in each.
+
+    A LATEST value is wholly the last one's that has a price at all: earlier ones were replaced.
+    """
+    stretches: Iterable[int] = sorted(series.by_stretch)
+    if series.meter.aggregation is Aggregation.LATEST:
+        priced = [n for n in stretches if most_specific(in_force[n], series.dimensions)]
+        stretches = (priced or list(stretches))[-1:]
     taken: dict[object, tuple[Filters | None, dict[int, Counted]]] = {}
-    for number, counted in series.by_stretch.items():
+    for number in stretches:
+        counted = series.by_stretch[number]
         filters = most_specific(in_force[number], series.dimensions)
         key = None if filters is None else filters.key
         taken.setdefault(key, (filters, {}))[1][number] = counted
-    for filters, stretches in taken.values():
-        yield filters, SeriesUsage(series.meter, series.dimensions, stretches)
+    for filters, taken_stretches in taken.values():
+        yield filters, SeriesUsage(series.meter, series.dimensions, taken_stretches)
 
 
 def charge_ladder(ladder: Ladder, period: Period, cuts: Sequence[datetime]) -> list[UsageCharge]:
@@ -156,8 +194,7 @@ def charge_ladder(ladder: Ladder, period: Period, cuts: Sequence[datetime]) -> l
             rated,
             description=ladder.offers[i].name,
             segment=i,
-            unit=meter.unit,
-            product=meter.name,
+            meter=meter,
         )
         charges.append(UsageCharge(meter, line, tuple(_sources(ladder, stretches[i]))))
     return charges
@@ -184,16 +221,15 @@ def growth(
 
 def _sources(ladder: Ladder, numbers: Sequence[int]) -> Iterable[Source]:
     for series in ladder.usage:
-        value = segment_value(ladder.meter.aggregation, [series], numbers)
-        if value:
-            yield Source(series.dimensions, value)
+        counted = tuple(series.by_stretch[n] for n in numbers if n in series.by_stretch)
+        if value_of(ladder.meter.aggregation, counted):
+            yield Source(series.dimensions, counted)
 
 
-def sources_by(charge: UsageCharge, dimension: str) -> dict[str | None, Decimal]:
+def sources_by(charge: UsageCharge, dimension: str) -> dict[str | None, Fraction]:
     """The children of a line by one dimension, each with its own value by the aggregation."""
-    children: dict[str | None, list[Decimal]] = {}
+    children: dict[str | None, list[Counted]] = {}
     for source in charge.sources:
-        children.setdefault(source.dimensions.get(dimension), []).append(source.quantity)
-    return {
-        value: combine(charge.meter.aggregation, numbers) for value, numbers in children.items()
-    }
+        children.setdefault(source.dimensions.get(dimension), []).extend(source.counted)
+    aggregation = charge.meter.aggregation
+    return {value: value_of(aggregation, counted) for value, counted in children.items()}

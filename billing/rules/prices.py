@@ -14,8 +14,13 @@ class Model(StrEnum):
     """How a quantity becomes an amount."""
 
     PER_UNIT = "PER_UNIT"
+    PACKAGE = "PACKAGE"
     GRADUATED = "GRADUATED"
+    VOLUME = "VOLUME"
     FLAT = "FLAT"
+
+
+TIERED_MODELS = frozenset({Model.GRADUATED, Model.VOLUME})
 
 
 class Timing(StrEnum):
@@ -47,13 +52,18 @@ class Tier:
 class Terms:
     """One immutable version of a price. Amounts are in major units of `currency`.
 
-    Raises `InvalidPrice` when the model and its figures do not belong together.
+    PER_UNIT and PACKAGE have one open tier; a package is `package_size` units. `minimum` and
+    `maximum` bound what one whole period costs. Raises `InvalidPrice` when the model and its
+    figures do not belong together.
     """
 
     model: Model
     currency: Currency
     tiers: tuple[Tier, ...] = ()
     allowance: Decimal = Decimal(0)
+    package_size: Decimal | None = None
+    minimum: Decimal = Decimal(0)
+    maximum: Decimal | None = None
     amount: Decimal | None = None
     timing: Timing = Timing.ARREARS
 
@@ -62,10 +72,13 @@ class Terms:
             self._check_fee()
         else:
             self._check_ladder()
+            self._check_bounds()
 
     def _check_fee(self) -> None:
-        if self.tiers or self.allowance:
+        if self.tiers or self.allowance or self.package_size:
             raise InvalidPrice("A FLAT fee has no tiers and no allowance.", field="tiers")
+        if self.minimum or self.maximum is not None:
+            raise InvalidPrice("A FLAT fee is its own minimum and maximum.", field="minimum")
         if self.amount is None or self.amount < 0:
             raise InvalidPrice("A FLAT fee needs an amount of zero or more.", field="amount")
         Money.from_major(self.amount, self.currency)
@@ -77,9 +90,27 @@ class Terms:
             raise InvalidPrice("Usage cannot be billed in advance.", field="timing")
         if self.allowance < 0:
             raise InvalidPrice("The allowance may not be negative.", field="allowance")
-        if self.model is Model.PER_UNIT and len(self.tiers) != 1:
-            raise InvalidPrice("A PER_UNIT price has exactly one unit amount.", field="unit_amount")
+        if self.model not in TIERED_MODELS and len(self.tiers) != 1:
+            raise InvalidPrice(
+                f"A {self.model} price has exactly one unit amount.", field="unit_amount"
+            )
+        if (self.package_size is not None) != (self.model is Model.PACKAGE):
+            raise InvalidPrice(
+                "A PACKAGE price says how many units one package has, and no other does.",
+                field="package_size",
+            )
+        if self.package_size is not None and self.package_size <= 0:
+            raise InvalidPrice("A package has more than zero units.", field="package_size")
         check_ladder(self.tiers)
+
+    def _check_bounds(self) -> None:
+        if self.minimum < 0:
+            raise InvalidPrice("The minimum may not be negative.", field="minimum")
+        Money.from_major(self.minimum, self.currency)
+        if self.maximum is not None:
+            if self.maximum < self.minimum:
+                raise InvalidPrice("The maximum is below the minimum.", field="maximum")
+            Money.from_major(self.maximum, self.currency)
 
     def fee(self) -> Money:
         """The whole period's fee of a FLAT price."""

@@ -1,16 +1,13 @@
 """Exact numbers from text: what may be a quantity or a price, checked before it is one."""
 
 import re
-from decimal import Context, Decimal, Inexact
+from decimal import Decimal
 from fractions import Fraction
 
 from billing.errors import Invalid
 
 INTEGER_DIGITS_MAX = 15
 DECIMALS_MAX = 12
-
-EXACT = Context(prec=100, traps=[Inexact])
-"""Arithmetic on quantities: Python's default context would round a sum to 28 digits."""
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,4})?\Z", re.ASCII)
 _TEXT_CHARACTERS_MAX = 64

@@ -4,6 +4,7 @@ The live estimate and the invoice both end here, so they cannot disagree. Everyt
 `Money.rounded`, once per line.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,8 +13,7 @@ from fractions import Fraction
 
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
-from billing.rules.prices import Terms, Tier
-from billing.rules.quantities import EXACT
+from billing.rules.prices import Model, Terms, Tier
 
 
 class StepKind(StrEnum):
@@ -22,6 +22,9 @@ class StepKind(StrEnum):
     ALLOWANCE = "ALLOWANCE"
     TIER = "TIER"
     TIER_ENTRY = "TIER_ENTRY"
+    PACKAGE = "PACKAGE"
+    MINIMUM = "MINIMUM"
+    MAXIMUM = "MAXIMUM"
     PRORATION = "PRORATION"
 
 
@@ -29,8 +32,10 @@ class StepKind(StrEnum):
 class Step:
     """One step of a line's arithmetic, as shown to people and stored with the invoice.
 
-    `quantity` units (for PRORATION: hours of `of` hours) at `unit_amount` major units give
-    `exact_minor`. `up_to` is the tier's bound, None when open-ended.
+    `quantity` units (for PRORATION: hours of `of` hours; for PACKAGE: packages of `up_to` units)
+    at `unit_amount` major units give `exact_minor`. `up_to` is else the tier's bound, None when
+    open-ended. MINIMUM and MAXIMUM say in `exact_minor` what they add or take, and in `quantity`
+    the bound itself, in major units.
     """
 
     kind: StepKind
@@ -58,48 +63,119 @@ class Rated:
     """What one segment costs, and why."""
 
     segment: Segment
-    quantity: Decimal
+    quantity: Fraction
     exact_minor: Fraction
     amount: Money
     steps: tuple[Step, ...]
 
 
 def rate_ladder(
-    segments: Sequence[Segment], reached: Sequence[Decimal], period: Period
+    segments: Sequence[Segment], reached: Sequence[Fraction], period: Period
 ) -> list[Rated]:
     """Rate one ladder (one meter and filter) over a period split into `segments`.
 
     `reached[i]` is the quantity at the end of segment i, counted from the period's start. Let A be
     the allowances, each prorated by its segment's hours, and N(Q) = max(0, Q - A). A segment costs
-    R(N(Q_end)) - R(N(Q_start)) by its own price; tiers are not prorated. So switching between
-    identical prices at any instants changes nothing.
+    R(N(Q_end)) - R(N(Q_start)) by its own price; VOLUME prices by the tier of N(total). Tiers are
+    not prorated; the minimum and the maximum are, as the allowance is, and hold for the ladder as
+    a whole. So switching between identical prices at any instants changes nothing.
     """
-    allowance = sum(
-        (Fraction(s.terms.allowance) * period.share(s.span) for s in segments), start=Fraction(0)
-    )
-    rated, before = [], Decimal(0)
-    for segment, after in zip(segments, reached, strict=True):
-        rated.append(_rate_segment(segment, before, after, allowance))
+    allowance = _prorated([segment.terms.allowance for segment in segments], segments, period)
+    bounds = _Bounds.of(segments, period)
+    total = max(Fraction(0), reached[-1] - allowance) if reached else Fraction(0)
+    rated = []
+    before = cost = Fraction(0)
+    for position, (segment, after) in enumerate(zip(segments, reached, strict=True)):
+        assert before <= after, (before, after)
+        low, high = (max(Fraction(0), quantity - allowance) for quantity in (before, after))
+        steps = _steps(segment.terms, low, high, total)
+        if free := (after - before) - (high - low):
+            steps.insert(0, Step(StepKind.ALLOWANCE, free, Decimal(0), Fraction(0)))
+        exact = sum((step.exact_minor for step in steps), start=Fraction(0))
+        steps += bounds.steps(cost, cost + exact, is_last=position == len(segments) - 1)
+        cost += exact
+        rated.append(_rated(segment, after - before, steps))
         before = after
     return rated
 
 
-def _rate_segment(segment: Segment, before: Decimal, after: Decimal, allowance: Fraction) -> Rated:
-    assert before <= after, (before, after)
-    terms = segment.terms
-    low, high = (max(Fraction(0), Fraction(q) - allowance) for q in (before, after))
-    steps = list(_tier_steps(terms.tiers, low, high, terms.currency))
-    free = (Fraction(after) - Fraction(before)) - (high - low)
-    if free:
-        steps.insert(0, Step(StepKind.ALLOWANCE, free, Decimal(0), Fraction(0)))
-    exact_minor = sum((step.exact_minor for step in steps), start=Fraction(0))
-    return Rated(
-        segment=segment,
-        quantity=EXACT.subtract(after, before),
-        exact_minor=exact_minor,
-        amount=Money.rounded(exact_minor, terms.currency),
-        steps=tuple(steps),
-    )
+def _rated(segment: Segment, quantity: Fraction, steps: Sequence[Step]) -> Rated:
+    exact = sum((step.exact_minor for step in steps), start=Fraction(0))
+    amount = Money.rounded(exact, segment.terms.currency)
+    return Rated(segment, quantity, exact, amount, tuple(steps))
+
+
+def _prorated(figures: Sequence[Decimal], segments: Sequence[Segment], period: Period) -> Fraction:
+    parts = zip(figures, segments, strict=True)
+    return sum((Fraction(x) * period.share(s.span) for x, s in parts), start=Fraction(0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What a ladder costs at least and at most, in major units; no maximum unless all have one."""
+
+    minimum: Fraction
+    maximum: Fraction | None
+    minor_per_major: int
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], period: Period) -> "_Bounds":
+        maxima = [x.terms.maximum for x in segments if x.terms.maximum is not None]
+        is_bounded = len(maxima) == len(segments) > 0
+        return cls(
+            _prorated([x.terms.minimum for x in segments], segments, period),
+            _prorated(maxima, segments, period) if is_bounded else None,
+            segments[0].terms.currency.minor_per_major if segments else 1,
+        )
+
+    def steps(self, before: Fraction, after: Fraction, *, is_last: bool) -> list[Step]:
+        """What the bounds change where the ladder's cost goes from `before` to `after`."""
+        steps = []
+        if self.maximum is not None:
+            most = self.maximum * self.minor_per_major
+            if over := max(Fraction(0), after - most) - max(Fraction(0), before - most):
+                steps.append(Step(StepKind.MAXIMUM, self.maximum, Decimal(0), -over))
+        least = self.minimum * self.minor_per_major
+        if is_last and after < least:
+            steps.append(Step(StepKind.MINIMUM, self.minimum, Decimal(0), least - after))
+        return steps
+
+
+def _steps(terms: Terms, low: Fraction, high: Fraction, total: Fraction) -> list[Step]:
+    match terms.model:
+        case Model.PACKAGE:
+            return _package_steps(terms, low, high)
+        case Model.VOLUME:
+            return _volume_steps(terms, low, high, total)
+        case _:
+            return _tier_steps(terms.tiers, low, high, terms.currency)
+
+
+def _package_steps(terms: Terms, low: Fraction, high: Fraction) -> list[Step]:
+    """Whole packages, rounded up: of 2,001 units at 1,000 a package, three."""
+    assert terms.package_size is not None, terms
+    size, [tier] = Fraction(terms.package_size), terms.tiers
+    packages = Fraction(math.ceil(high / size) - math.ceil(low / size))
+    if not packages:
+        return []
+    exact = packages * Fraction(tier.unit_amount) * terms.currency.minor_per_major
+    return [Step(StepKind.PACKAGE, packages, tier.unit_amount, exact, up_to=terms.package_size)]
+
+
+def _volume_steps(terms: Terms, low: Fraction, high: Fraction, total: Fraction) -> list[Step]:
+    """Everything at the unit amount of the one tier that the period's total falls in."""
+    floor = Fraction(0)
+    for tier in terms.tiers:
+        if tier.up_to is None or total <= tier.up_to:
+            break
+        floor = Fraction(tier.up_to)
+    steps = []
+    if tier.flat_amount and low <= floor < high:
+        steps.append(_entry(tier, terms.currency))
+    if high > low:
+        exact = (high - low) * Fraction(tier.unit_amount) * terms.currency.minor_per_major
+        steps.append(Step(StepKind.TIER, high - low, tier.unit_amount, exact, tier.up_to))
+    return steps
 
 
 def _tier_steps(
@@ -113,16 +189,18 @@ def _tier_steps(
     for tier in tiers:
         ceiling = high if tier.up_to is None else min(high, Fraction(tier.up_to))
         if tier.flat_amount and low <= floor < high:
-            entry = Fraction(tier.flat_amount) * currency.minor_per_major
-            steps.append(
-                Step(StepKind.TIER_ENTRY, Fraction(1), tier.flat_amount, entry, tier.up_to)
-            )
+            steps.append(_entry(tier, currency))
         slice_ = ceiling - max(low, floor)
         if slice_ > 0:
             exact = slice_ * Fraction(tier.unit_amount) * currency.minor_per_major
             steps.append(Step(StepKind.TIER, slice_, tier.unit_amount, exact, tier.up_to))
         floor = ceiling if tier.up_to is None else Fraction(tier.up_to)
     return steps
+
+
+def _entry(tier: Tier, currency: Currency) -> Step:
+    exact = Fraction(tier.flat_amount) * currency.minor_per_major
+    return Step(StepKind.TIER_ENTRY, Fraction(1), tier.flat_amount, exact, tier.up_to)
 
 
 def rate_fee(segment: Segment, period: Period) -> Rated:
@@ -138,7 +216,7 @@ def rate_fee(segment: Segment, period: Period) -> Rated:
         steps = (Step(StepKind.PRORATION, hours, fee.major, exact_minor, of=period.hours),)
     return Rated(
         segment=segment,
-        quantity=Decimal(1),
+        quantity=Fraction(1),
         exact_minor=exact_minor,
         amount=Money.rounded(exact_minor, segment.terms.currency),
         steps=steps,

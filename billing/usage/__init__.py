@@ -10,9 +10,11 @@ from billing.usage.events import (
 from billing.usage.folding import fold_shard, fold_tail, settle_usage
 from billing.usage.quarantine import purge_quarantine
 from billing.usage.replay import Wanted, count_replayable, replay_quarantined
+from billing.usage.rescan import usage_from_readings
 from billing.usage.shapes import incoming_event, parse_event
 from billing.usage.shards import SHARDS, shard_of
 from billing.usage.store import Delivery, record_deliveries, record_usage, require_write
+from billing.usage.totals import SourceFreshness, freshness, usage_by_series
 
 __all__ = [
     "SHARDS",
@@ -21,10 +23,12 @@ __all__ = [
     "IncomingEvent",
     "MalformedEvent",
     "NumberText",
+    "SourceFreshness",
     "Wanted",
     "count_replayable",
     "fold_shard",
     "fold_tail",
+    "freshness",
     "incoming_event",
     "malformed_text",
     "parse_event",
@@ -35,4 +39,6 @@ __all__ = [
     "require_write",
     "settle_usage",
     "shard_of",
+    "usage_by_series",
+    "usage_from_readings",
 ]

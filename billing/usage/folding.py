@@ -3,6 +3,10 @@
 A fold claims rows of the tail by deleting them, so no boundary is ever "id > x": a row that
 commits late is simply there next time. Claim, chunks and buckets commit together or not at all, so
 a fold that dies half-way has done nothing, and two at once never see the same row.
+
+Usage of an earlier UTC day leaves a note in the same transaction: its period may be billed already,
+and the next close looks there. Periods end at midnight and nothing takes five minutes to record,
+so whatever commits after its period was closed has a note.
 """
 
 from collections.abc import Collection
@@ -66,6 +70,12 @@ WITH taken AS (
     FROM readings WHERE form = 'DISTINCT' GROUP BY series_id, hour, label ORDER BY 1, 2, 3
     ON CONFLICT (series_id, hour, value) DO UPDATE SET
         event_count = held.event_count + excluded.event_count
+), late AS (
+    INSERT INTO late_usage (org_id, day)
+    SELECT DISTINCT series.org_id, (hour AT TIME ZONE 'UTC')::date
+    FROM readings JOIN usage_series AS series ON series.id = readings.series_id
+    WHERE (hour AT TIME ZONE 'UTC')::date
+        < ((readings.recorded_at + interval '5 minutes') AT TIME ZONE 'UTC')::date
 )
 SELECT count(*) AS folded, (SELECT count(*) FROM taken) AS claimed,
        NULL::bigint AS series_id, NULL::timestamptz AS hour
@@ -107,13 +117,14 @@ async def fold_shard(sessions: Sessions, shard: int) -> int:
     return readings
 
 
-async def settle_usage(session: AsyncSession, org_id: OrgId) -> None:
-    """Fold on read: after this, whatever was acknowledged for `org_id` is in its buckets.
+async def settle_usage(session: AsyncSession, *org_ids: OrgId) -> None:
+    """Fold on read: after this, whatever was acknowledged for these is in their buckets.
 
     In transactions of its own. A snapshot that `session` has taken already will not show it.
     """
     sessions = async_sessionmaker(session.bind, expire_on_commit=False)
-    await fold_shard(sessions, shard_of(org_id))
+    for shard in sorted({shard_of(org_id) for org_id in org_ids}):
+        await fold_shard(sessions, shard)
 
 
 async def lock_shard(session: AsyncSession, shard: int) -> None:

@@ -63,21 +63,22 @@ def _cloud_event(raw: object) -> IncomingEvent:
         raise InvalidEvent('specversion must be "1.0".', field="specversion")
     if "data_base64" in raw:
         raise InvalidEvent("data must be a JSON object, not data_base64.", field="data_base64")
-    return _event(raw, _time(raw.get("time")))
+    return _event(raw, instant(raw.get("time")))
 
 
 def _event(raw: Mapping[str, object], time: datetime | None) -> IncomingEvent:
     return IncomingEvent(
-        _attribute(raw, "id"),
-        _attribute(raw, "source"),
-        _attribute(raw, "type"),
-        _attribute(raw, "subject"),
+        attribute(raw, "id"),
+        attribute(raw, "source"),
+        attribute(raw, "type"),
+        attribute(raw, "subject"),
         time,
         _data(raw.get("data")),
     )
 
 
-def _attribute(raw: Mapping[str, object], name: str) -> str:
+def attribute(raw: Mapping[str, object], name: str) -> str:
+    """A text that every event has. Raises `InvalidEvent`, naming it."""
     value = raw.get(name)
     if not isinstance(value, str) or isinstance(value, NumberText) or not value.strip():
         raise InvalidEvent(f"{name} must be a non-empty string.", field=name)
@@ -88,22 +89,23 @@ def _attribute(raw: Mapping[str, object], name: str) -> str:
     return _storable_text(value, name)
 
 
-def _time(value: object) -> datetime | None:
+def instant(value: object, field: str = "time") -> datetime | None:
+    """An RFC 3339 instant in UTC; None for none. Raises `InvalidEvent`, naming `field`."""
     if value is None:
         return None
     try:
-        return _utc(msgspec.convert(value, datetime))
+        return _utc(msgspec.convert(value, datetime), field)
     except msgspec.ValidationError:
         raise InvalidEvent(
-            "time must be an RFC 3339 instant such as 2026-11-01T12:00:00Z.", field="time"
+            f"{field} must be an RFC 3339 instant such as 2026-11-01T12:00:00Z.", field=field
         ) from None
 
 
-def _utc(time: datetime) -> datetime:
+def _utc(time: datetime, field: str = "time") -> datetime:
     if time.tzinfo is None:
-        raise InvalidEvent("time needs a time zone.", field="time")
+        raise InvalidEvent(f"{field} needs a time zone.", field=field)
     if not is_within_years(time):
-        raise InvalidEvent(f"time must lie within {YEARS_TEXT}.", field="time")
+        raise InvalidEvent(f"{field} must lie within {YEARS_TEXT}.", field=field)
     return time.astimezone(UTC)
 
 

@@ -1,45 +1,29 @@
-"""Reading what was counted, from the hourly buckets alone."""
+"""Reading what was counted for rating, from the hourly buckets alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import ColumnElement, Numeric, Row, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.ids import MeterId, OrgId
-from billing.models import Meter, UsageBucket, UsageSeries, UsageSource
-from billing.rules.aggregation import Aggregation, Counted, SeriesUsage
-from billing.rules.periods import Period
+from billing.models import Meter, UsageSource
+from billing.rules.aggregation import Counted, SeriesUsage
+from billing.usage.stretches import (
+    COUNTED,
+    HELD,
+    LABELLED,
+    SERIES,
+    asked,
+    distinct_meters,
+    is_any_held,
+)
 
-
-class Interval(StrEnum):
-    """How wide the points of a usage curve are."""
-
-    HOUR = "HOUR"
-    DAY = "DAY"
-    MONTH = "MONTH"
-
-
-@dataclass(frozen=True, slots=True)
-class Spacing:
-    """A curve has one point for each interval, and for each value of `group_by` where given."""
-
-    interval: Interval
-    group_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsagePoint:
-    """What was counted from `start` for one interval; `group` is one value of a dimension."""
-
-    start: datetime
-    group: str | None
-    quantity: Decimal
+SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,121 +35,102 @@ class SourceFreshness:
     last_recorded_at: datetime
 
 
+Dimensions = tuple[tuple[str, str], ...]
+Found = dict[tuple[MeterId, Dimensions], dict[int, Counted]]
+"""What was counted in each stretch, by meter and dimensions."""
+
+# Given `by`, series that agree on these dimensions are one. Labels come in rows of their own.
+_NAMED = """
+, named AS MATERIALIZED (
+    SELECT id, meter_id, CASE WHEN CAST(:by AS text[]) IS NULL THEN dimensions ELSE (
+        SELECT coalesce(jsonb_object_agg(name, dimensions->name), '{}')
+        FROM unnest(CAST(:by AS text[])) AS name WHERE dimensions ? name
+    ) END AS dimensions
+    FROM series
+)
+"""
+_TOTALS = """
+SELECT meter_id, dimensions, stretch, sum(events) AS events, sum(total) AS total,
+       max(highest) AS highest, sum(latest) AS latest, sum(weighted) AS weighted,
+       NULL::bigint[] AS labels
+FROM ({parts}) AS part JOIN named ON named.id = part.series_id
+GROUP BY meter_id, dimensions, stretch
+"""
+_LABELS = f"""
+SELECT meter_id, dimensions, stretch, 0, 0, 0, NULL, NULL, array_agg(DISTINCT label)
+FROM (
+    SELECT series_id, stretch, dense_rank() OVER (ORDER BY value COLLATE "C") AS label
+    FROM ({LABELLED}) AS labelled
+) AS part JOIN named ON named.id = part.series_id
+GROUP BY meter_id, dimensions, stretch
+"""  # noqa: S608 - constants of these files
+
+
 async def usage_by_series(
     session: AsyncSession,
     org_id: OrgId,
     cuts: Sequence[datetime],
     meters: Mapping[MeterId, Meter],
     *,
+    upto: datetime,
     by: Sequence[str] | None = None,
 ) -> dict[str, list[SeriesUsage]]:
     """Everything one organization used between the first and the last cut, by meter slug.
 
-    One query: each series' count, total and highest in each stretch between two cuts. Given `by`,
-    series that agree on these dimensions are counted as one: far fewer rows, where only prices
-    have to be told apart.
+    One query, with a row for each series and stretch between two cuts. What is held is integrated
+    to `upto`, usually now; a reading dated ahead of it counts up to its own instant. A held series
+    is in every stretch from its first reading on, whether anything happened there or not.
+
+    Given `by`, series that agree on these dimensions are counted as one: far fewer rows, where only
+    prices have to be told apart.
     """
-    stretch = func.width_bucket(
-        UsageBucket.hour, literal(list(cuts), ARRAY(TIMESTAMP(timezone=True)))
-    ).label("stretch")
-    counted = (
-        select(
-            UsageBucket.series_id,
-            stretch,
-            func.sum(UsageBucket.event_count).label("events"),
-            func.sum(UsageBucket.total).label("total"),
-            func.max(UsageBucket.highest).label("highest"),
-        )
-        .join(UsageSeries, UsageSeries.id == UsageBucket.series_id)
-        .where(
-            UsageSeries.org_id == org_id,
-            UsageBucket.hour >= cuts[0],
-            UsageBucket.hour < cuts[-1],
-        )
-        .group_by(UsageBucket.series_id, stretch)
-        .subquery()
-    )
-    dimensions = UsageSeries.dimensions if by is None else _only(by)
-    statement = (
-        select(
-            UsageSeries.meter_id,
-            dimensions.label("dimensions"),
-            counted.c.stretch,
-            func.sum(counted.c.events).label("events"),
-            func.sum(counted.c.total).label("total"),
-            func.max(counted.c.highest).label("highest"),
-        )
-        .join(counted, UsageSeries.id == counted.c.series_id)
-        .group_by(UsageSeries.meter_id, dimensions, counted.c.stretch)
-        .order_by(UsageSeries.meter_id, dimensions)
-    )
-    return _by_meter((await session.execute(statement)).all(), meters)
-
-
-def _only(names: Sequence[str]) -> ColumnElement[Any]:
-    """A series' dimensions without the others; a missing one stays missing."""
-    pairs = [part for name in names for part in (name, UsageSeries.dimensions[name])]
-    return func.jsonb_strip_nulls(func.jsonb_build_object(*pairs))
-
-
-def _by_meter(
-    rows: Sequence[Row[Any]], meters: Mapping[MeterId, Meter]
-) -> dict[str, list[SeriesUsage]]:
-    series: dict[object, tuple[MeterId, dict[str, str], dict[int, Counted]]] = {}
+    parameters = asked(org_id, cuts, meters, upto) | {"by": None if by is None else list(by)}
+    rows = (await session.execute(text(_statement(meters)), parameters)).all()
+    found: Found = {}
     for row in rows:
-        key = (row.meter_id, tuple(sorted(row.dimensions.items())))
-        _, _, stretches = series.setdefault(key, (row.meter_id, row.dimensions, {}))
-        stretches[row.stretch - 1] = Counted(int(row.events), row.total, row.highest)
-    usage: dict[str, list[SeriesUsage]] = {}
-    for meter_id, dimensions, stretches in series.values():
-        terms = meters[meter_id].terms
-        usage.setdefault(terms.slug, []).append(SeriesUsage(terms, dimensions, stretches))
-    return usage
+        stretches = found.setdefault((row.meter_id, named(row.dimensions)), {})
+        stretches[row.stretch] = _merged(stretches.get(row.stretch, Counted()), row)
+    return by_meter(found, meters)
 
 
-async def usage_over_time(
-    session: AsyncSession,
-    org_id: OrgId,
-    meter: Meter,
-    span: Period,
-    spacing: Spacing,
-    *,
-    limit: int,
-) -> list[UsagePoint]:
-    """One meter's curve, oldest first, at most `limit` points.
+def _statement(meters: Mapping[MeterId, Meter]) -> str:
+    parts = f"{COUNTED} UNION ALL {HELD}" if is_any_held(meters) else COUNTED
+    totals = SERIES + _NAMED + _TOTALS.format(parts=parts)
+    return f"{totals} UNION ALL {_LABELS}" if distinct_meters(meters) else totals
 
-    Intervals in which nothing was counted are left out.
-    """
-    group_by = spacing.group_by
-    start = func.date_trunc(spacing.interval.value.lower(), UsageBucket.hour, "UTC").label("start")
-    group = (UsageSeries.dimensions[group_by].astext if group_by else literal(None)).label("group")
-    statement = (
-        select(start, group, _quantity(meter.aggregation).label("quantity"))
-        .join(UsageSeries, UsageSeries.id == UsageBucket.series_id)
-        .where(
-            UsageSeries.org_id == org_id,
-            UsageSeries.meter_id == meter.id,
-            UsageBucket.hour >= span.start,
-            UsageBucket.hour < span.end,
-        )
-        .group_by(start, group)
-        .order_by(start, group)
-        .limit(limit)
+
+def _merged(counted: Counted, row: Row[Any]) -> Counted:
+    """With what one more row says of the same stretch: what was counted, or its labels."""
+    if row.labels is not None:
+        return replace(counted, labels=frozenset(row.labels))
+    return replace(
+        counted,
+        count=int(row.events),
+        total=row.total,
+        highest=row.highest,
+        latest=row.latest,
+        weighted=unit_hours(row.weighted),
     )
-    rows = (await session.execute(statement)).all()
-    return [UsagePoint(row.start, row.group, Decimal(row.quantity)) for row in rows]
 
 
-def _quantity(aggregation: Aggregation) -> ColumnElement[Decimal]:
-    match aggregation:
-        case Aggregation.SUM:
-            return func.sum(UsageBucket.total)
-        case Aggregation.COUNT:
-            return func.sum(UsageBucket.event_count).cast(Numeric)
-        case Aggregation.MAX:
-            return func.max(UsageBucket.highest)
-        case _:
-            raise AssertionError(f"{aggregation} is refused when a meter is written")
+def unit_hours(weighted: Decimal | None) -> Fraction:
+    """From value x seconds."""
+    return Fraction(weighted or 0) / SECONDS_PER_HOUR
+
+
+def named(dimensions: Mapping[str, str]) -> Dimensions:
+    """A combination of dimensions as one that can be a key, and be sorted."""
+    return tuple(sorted(dimensions.items()))
+
+
+def by_meter(found: Found, meters: Mapping[MeterId, Meter]) -> dict[str, list[SeriesUsage]]:
+    """By meter slug, in an order that depends on meters and dimensions alone."""
+    usage: dict[str, list[SeriesUsage]] = {}
+    for (meter_id, dimensions), stretches in sorted(found.items(), key=lambda item: item[0]):
+        terms = meters[meter_id].terms
+        series = SeriesUsage(terms, dict(dimensions), stretches)
+        usage.setdefault(terms.slug, []).append(series)
+    return usage
 
 
 async def freshness(session: AsyncSession, org_id: OrgId) -> tuple[SourceFreshness, ...]:

@@ -10,7 +10,7 @@ from billing.estimates import current_estimate
 from billing.models import Organization
 from billing.rules.periods import Period
 from billing.runtime import Runtime, Sessions
-from billing.usage.totals import Interval, Spacing, usage_over_time
+from billing.usage.curves import Interval, Spacing, usage_over_time
 from tests.api.graphql import Graph, a_key, on_a_plan, statements
 from tests.factories import a_meter, counted
 from tests.world import NOVEMBER_10, Clock
@@ -195,7 +195,7 @@ async def test_no_more_of_a_curve_is_read_than_may_be_shown(
     async with sessions() as session:
         [meter] = await meters(session)
         points = await usage_over_time(
-            session, org.id, meter, november, Spacing(Interval.DAY), limit=2
+            session, org.id, meter, november, Spacing(Interval.DAY, 2), upto=NOVEMBER_10
         )
 
     assert [point.start.day for point in points] == [2, 3]

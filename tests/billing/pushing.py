@@ -6,7 +6,8 @@ from billing.ids import InvoiceId
 from billing.invoice_sync import push_due
 from billing.invoices import issue
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, InvoiceSync, Organization, SyncState
-from billing.rules.invoicing import draft_of, one_off_line
+from billing.rules.invoicing import draft_of
+from billing.rules.lines import one_off_line
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
 from billing.runtime import Runtime

@@ -8,7 +8,7 @@ from billing.estimates import current_estimate, daily_costs
 from billing.models import Organization
 from billing.one_offs import IdempotencyConflict, NewOneOff, add_one_off
 from billing.rules.aggregation import Aggregation
-from billing.rules.invoicing import LineKind
+from billing.rules.lines import LineKind
 from billing.rules.money import Currency
 from billing.runtime import Runtime, Sessions
 from tests.factories import (

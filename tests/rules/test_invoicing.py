@@ -4,14 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from billing.rules.invoicing import (
-    Draft,
-    DraftLine,
-    LineKind,
-    carried_line,
-    draft_of,
-    one_off_line,
-)
+from billing.rules.invoicing import Draft, draft_of
+from billing.rules.lines import DraftLine, LineKind, carried_line, one_off_line
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
 

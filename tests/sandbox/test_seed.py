@@ -7,7 +7,7 @@ from billing.accounts import get_organization
 from billing.estimates import Estimate, current_estimate
 from billing.invoices import invoices_for_org
 from billing.models import Invoice, InvoiceStatus, SyncState, UsageSeries
-from billing.rules.invoicing import LineKind
+from billing.rules.lines import LineKind
 from billing.runtime import Runtime
 from billing.sign_in import people_of_the_demo, sign_in
 from sandbox.seed import PRESENT, ForeignData, Seeded, seed

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from billing.rules.invoicing import DraftLine, LineKind, rated_line
+from billing.rules.lines import DraftLine, LineKind, rated_line
 from billing.rules.money import Currency
 from billing.rules.periods import Period
 from billing.rules.prices import Model, Terms, Tier

@@ -1,0 +1,213 @@
+"""True-ups: an issued period computed again, less all that was billed for it.
+
+Late events and voids leave notes of their days (`late_usage`); a note only says where to look.
+What is to be corrected is found by comparing amounts, so a note too many costs nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from sqlalchemy import Date, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from billing.charges.basis import Basis
+from billing.charges.reducing import coupon_terms, period_cap
+from billing.ids import InvoiceId
+from billing.invoices import draft_line_of
+from billing.models import (
+    Coupon,
+    Invoice,
+    InvoiceKind,
+    InvoiceLine,
+    LateUsage,
+    Meter,
+    Organization,
+)
+from billing.rules.aggregation import HELD_AGGREGATIONS
+from billing.rules.lines import LINE_ORDER, DraftLine, LineKind, plain_line
+from billing.rules.money import Money
+from billing.rules.periods import Period
+from billing.rules.reductions import Reductions, reduced
+
+UsageLines = Callable[[AsyncSession, Organization, Period, Basis], Awaitable[list[DraftLine]]]
+"""A period's usage lines, as charges are made of them."""
+
+_BEFORE_COUPONS = LINE_ORDER[LineKind.COUPON]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """True-up lines, the invoices they name by number, and the notes that led to them."""
+
+    lines: tuple[DraftLine, ...] = ()
+    invoices: tuple[tuple[str, InvoiceId], ...] = ()
+    notes: tuple[int, ...] = ()
+
+
+async def corrections_for(
+    session: AsyncSession,
+    org: Organization,
+    period: Period,
+    basis: Basis,
+    usage_lines: UsageLines,
+) -> Corrections:
+    """What earlier periods still owe, or are owed, on the invoice of `period`."""
+    notes = (
+        await session.execute(
+            select(LateUsage.id, LateUsage.day).where(
+                LateUsage.org_id == org.id, LateUsage.day < cast(period.end, Date)
+            )
+        )
+    ).all()
+    days = [note.day for note in notes if note.day < period.start.date()]
+    if not days:
+        return Corrections(notes=tuple(note.id for note in notes))
+    lines: list[DraftLine] = []
+    invoices: list[tuple[str, InvoiceId]] = []
+    for invoice in await _touched(session, org, period, basis, days):
+        found = await _true_ups(session, org, invoice, basis, usage_lines)
+        lines += found
+        if found:
+            invoices.append((str(invoice.number), invoice.id))
+    return Corrections(tuple(lines), tuple(invoices), tuple(note.id for note in notes))
+
+
+async def _touched(
+    session: AsyncSession, org: Organization, period: Period, basis: Basis, days: Sequence[object]
+) -> Sequence[Invoice]:
+    """The invoices of periods with such a day; and of later ones, where a value may be held."""
+    holds = await session.scalar(
+        select(func.count()).where(Meter.aggregation.in_(HELD_AGGREGATIONS))
+    )
+    rows = await session.scalars(
+        select(Invoice)
+        .where(
+            Invoice.org_id == org.id,
+            Invoice.kind == InvoiceKind.PERIOD,
+            Invoice.period_start < period.start,
+            Invoice.period_end > min(days),  # type: ignore[type-var]
+            basis.counting,
+        )
+        .order_by(Invoice.period_start)
+        .options(selectinload(Invoice.lines))
+    )
+    return [
+        invoice
+        for invoice in rows
+        if holds
+        or any(invoice.period_start.date() <= day < invoice.period_end.date() for day in days)  # type: ignore[operator]
+    ]
+
+
+async def _true_ups(
+    session: AsyncSession,
+    org: Organization,
+    invoice: Invoice,
+    basis: Basis,
+    usage_lines: UsageLines,
+) -> list[DraftLine]:
+    """One line for each price whose amount is another one now."""
+    stored = [draft_line_of(line, org.currency) for line in invoice.lines]
+    own = [x for x in stored if x.kind is not LineKind.CARRIED_IN and _is_own(x)]
+    before = [*own, *await _corrected_before(session, org, invoice, basis)]
+    usage = await usage_lines(session, org, invoice.period, basis)
+    now = await _again(session, org, invoice, stored, [*usage, *_fresh(own)], basis)
+    lines = []
+    for price in dict.fromkeys(_price(line) for line in [*now, *before]):
+        ours = [line for line in now if _price(line) == price]
+        theirs = [line for line in before if _price(line) == price]
+        missing = sum(map(_billed, ours)) - sum(map(_billed, theirs))
+        if missing:
+            amount = Money(missing, org.currency)
+            lines.append(_line(invoice, price, amount, ours, theirs))
+    return lines
+
+
+def _is_own(line: DraftLine) -> bool:
+    return LINE_ORDER[line.kind] < _BEFORE_COUPONS
+
+
+def _fresh(own: Sequence[DraftLine]) -> list[DraftLine]:
+    """What was billed besides usage, before any reduction."""
+    return [
+        replace(line, reduced_minor=0, granted_minor=0)
+        for line in own
+        if line.kind is not LineKind.USAGE
+    ]
+
+
+def _billed(line: DraftLine) -> int:
+    return line.amount.minor - line.reduced_minor
+
+
+def _price(line: DraftLine) -> str:
+    return line.key.rpartition("~")[0] if line.kind is LineKind.TRUE_UP else line.price
+
+
+async def _corrected_before(
+    session: AsyncSession, org: Organization, invoice: Invoice, basis: Basis
+) -> list[DraftLine]:
+    rows = await session.scalars(
+        select(InvoiceLine)
+        .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
+        .where(
+            Invoice.org_id == org.id,
+            basis.counting,
+            InvoiceLine.kind == LineKind.TRUE_UP,
+            InvoiceLine.corrects_id == invoice.id,
+        )
+    )
+    return [draft_line_of(row, org.currency) for row in rows]
+
+
+async def _again(
+    session: AsyncSession,
+    org: Organization,
+    invoice: Invoice,
+    stored: Sequence[DraftLine],
+    lines: Sequence[DraftLine],
+    basis: Basis,
+) -> list[DraftLine]:
+    """The invoice's own lines after the coupons it had and the maximum of its period."""
+    codes = [x.key.removeprefix("coupon/") for x in stored if x.kind is LineKind.COUPON]
+    rows = await session.scalars(
+        select(Coupon)
+        .where(Coupon.org_id == org.id, Coupon.code.in_(codes))
+        .order_by(Coupon.recorded_at, Coupon.id)
+    )
+    cap = await period_cap(session, org, invoice.period, basis)
+    terms = Reductions(coupons=tuple(coupon_terms(row) for row in rows), caps=(cap,) if cap else ())
+    ordered = sorted(lines, key=lambda line: LINE_ORDER[line.kind])
+    return [x for x in reduced(ordered, terms, invoice.period, org.currency) if _is_own(x)]
+
+
+def _line(
+    invoice: Invoice,
+    price: str,
+    amount: Money,
+    ours: Sequence[DraftLine],
+    theirs: Sequence[DraftLine],
+) -> DraftLine:
+    last = (ours or theirs)[-1]
+    name = last.description.removeprefix(f"Correction to {invoice.number}: ")
+    made = plain_line(
+        LineKind.TRUE_UP,
+        f"{price}~{invoice.number}",
+        f"Correction to {invoice.number}: {name}",
+        amount,
+        invoice.period,
+    )
+    return replace(
+        made,
+        quantity=_counted(ours) - _counted(theirs) if last.unit else None,
+        unit=last.unit,
+        product=last.product,
+        meter=last.meter,
+        corrects=str(invoice.number),
+    )
+
+
+def _counted(lines: Sequence[DraftLine]) -> Fraction:
+    return sum((line.quantity or Fraction(0) for line in lines), start=Fraction(0))

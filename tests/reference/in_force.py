@@ -1,0 +1,109 @@
+"""Which prices are in force when (§4): the period cut wherever a subscription or version changes.
+
+Everything is asked as known at an instant: a subscription, or its end, that is recorded later is
+not known yet. The catalogue is taken to be known from the beginning.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from tests.reference.periods import Period, hour_down, hour_up
+from tests.reference.world import Plan, Price, PriceVersion, Subscription, World
+
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+FilterKey = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Active:
+    """A subscription's whole hours, as far as known."""
+
+    subscription: Subscription
+    start: datetime
+    end: datetime
+    fees_from: datetime
+
+
+@dataclass(frozen=True)
+class InForce:
+    """One price by one version."""
+
+    name: str
+    price: Price
+    version: PriceVersion
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the period in which nothing changes."""
+
+    start: datetime
+    end: datetime
+    prices: tuple[InForce, ...]
+
+
+def plan_of(world: World, slug: str) -> Plan:
+    """The plan with this slug."""
+    (plan,) = [plan for plan in world.plans if plan.slug == slug]
+    return plan
+
+
+def active_subscriptions(world: World, now: datetime) -> list[Active]:
+    """Every subscription known at `now`, with its end if that is known at `now` too."""
+    known = [s for s in world.subscriptions if s.created_at <= now]
+    return [_active(subscription, now) for subscription in known]
+
+
+def _active(subscription: Subscription, now: datetime) -> Active:
+    # the second half of a plan change is no start: it begins where the first half, rounded up, ends
+    start = (hour_up if subscription.changes else hour_down)(subscription.starts_at)
+    end = FOREVER
+    if subscription.ends_at and (subscription.end_recorded_at or subscription.ends_at) <= now:
+        end = hour_up(subscription.ends_at)
+    trial = hour_up(subscription.trial_ends_at) if subscription.trial_ends_at else start
+    return Active(subscription, start, end, max(start, trial))
+
+
+def version_at(price: Price, instant: datetime) -> PriceVersion | None:
+    """The last version that has begun."""
+    begun = [v for v in price.versions if hour_up(v.effective_from) <= instant]
+    return max(begun, key=lambda version: version.effective_from, default=None)
+
+
+def terms_of(version: PriceVersion) -> PriceVersion:
+    """A version without its date, to compare what it charges."""
+    return replace(version, effective_from=FOREVER)
+
+
+def filter_key(price: Price) -> FilterKey:
+    """Filters as a value: with the meter, the identity of a ladder."""
+    return tuple(sorted((name, tuple(sorted(values))) for name, values in price.filters.items()))
+
+
+def stretches_of(world: World, period: Period, now: datetime) -> list[Stretch]:
+    """The period in parts, each with the metered prices in force throughout it."""
+    active = active_subscriptions(world, now)
+    cuts = {period.start, period.end}
+    for one in active:
+        cuts |= {one.start, one.end}
+        for price in plan_of(world, one.subscription.plan).prices:
+            cuts |= {hour_up(version.effective_from) for version in price.versions}
+    inside = sorted(cut for cut in cuts if period.start <= cut <= period.end)
+    return [
+        Stretch(start, end, tuple(_prices_at(world, active, start)))
+        for start, end in pairwise(inside)
+    ]
+
+
+def _prices_at(world: World, active: list[Active], instant: datetime) -> list[InForce]:
+    found = []
+    for one in active:
+        if not one.start <= instant < one.end:
+            continue
+        plan = plan_of(world, one.subscription.plan)
+        for price in plan.prices:
+            version = version_at(price, instant)
+            if price.meter and version:
+                found.append(InForce(f"{plan.slug}/{price.slug}", price, version))
+    return found
