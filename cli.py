@@ -19,6 +19,7 @@ VERBS = {
     "sync": "commands.sync:sync",
     "usage": "commands.usage:usage",
     "users": "commands.users:users",
+    "verify": "commands.verify:verify",
 }
 """Verb to `module:attribute`, so that `stripe-sync migrate` does not wait for the others."""
 

@@ -200,6 +200,14 @@ async def get_invoice_by_number(
     return await _one(session, org_id, Invoice.number == number, with_lines=with_lines)
 
 
+async def find_invoice_id(session: AsyncSession, number: str) -> InvoiceId:
+    """Whichever organization's: for staff. Raises `NotFound`."""
+    found = await session.scalar(select(Invoice.id).where(Invoice.number == number))
+    if found is None:
+        raise NotFound(f"There is no invoice {number!r}.", code="INVOICE_NOT_FOUND")
+    return found
+
+
 async def _one(
     session: AsyncSession,
     org_id: OrgId,

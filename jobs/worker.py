@@ -27,6 +27,7 @@ from jobs.fold_usage import fold_usage
 from jobs.purge_quarantine import purge_quarantine
 from jobs.push_invoices import push_invoices
 from jobs.stripe_events import handle_stripe_events
+from jobs.verify_invoices import verify_invoices
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def worker_of(settings: Settings) -> Worker:
         cron_jobs=[
             *(cron(job, second=SWEEP_SECONDS, timeout=JOB_TIMEOUT_SECONDS) for job in sweeps),
             cron(one_at_a_time(check_heartbeats), second=30, timeout=JOB_TIMEOUT_SECONDS),
+            cron(one_at_a_time(verify_invoices), second=45, timeout=JOB_TIMEOUT_SECONDS),
             cron(purge_quarantine, minute=7, second=0),
         ],
         redis_settings=redis_settings(settings),

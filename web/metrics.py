@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.runtime import Runtime
 from billing.usage.completeness import usage_alarms
+from billing.verifying import checks_counted
 
 REQUESTS = Counter(
     "http_requests", "Requests answered, by route template.", ["method", "route", "status"]
@@ -26,6 +27,11 @@ STREAMS = Gauge("live_streams", "Pages that are being kept up to date.")
 PUSHES = Counter("live_pushes", "Messages sent to live pages.")
 GAPS = Gauge("usage_source_gaps", "Control totals of sources that differ from what has come.")
 BEHIND = Gauge("usage_sources_behind", "Sources over 15 minutes behind, by their heartbeats.")
+VERIFIED = Gauge(
+    "invoices_verified",
+    "Issued invoices computed again from their events: with the same digest, or another.",
+    ["outcome"],
+)
 
 _UNKNOWN = float("nan")
 _ASK_SECONDS_MAX = 3
@@ -85,12 +91,16 @@ async def metrics(request: Request) -> Response:
 
 async def _ask_database(runtime: Runtime) -> None:
     """While it does not answer nobody knows: no number, rather than the last one for ever."""
-    gaps = behind = _UNKNOWN
+    gaps = behind = same = other = _UNKNOWN
     try:
         async with asyncio.timeout(_ASK_SECONDS_MAX), runtime.sessions() as session:
             alarms = await usage_alarms(session, await runtime.now())
+            checks = await checks_counted(session)
             gaps, behind = alarms.gaps, alarms.behind
+            same, other = checks[True], checks[False]
     except (SQLAlchemyError, OSError, TimeoutError):
         pass
     GAPS.set(gaps)
     BEHIND.set(behind)
+    VERIFIED.labels("same").set(same)
+    VERIFIED.labels("differs").set(other)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, true
+from sqlalchemy import ColumnElement, and_, func, or_, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.ids import MeterId, OrgId
@@ -20,13 +20,27 @@ class Basis:
     """`now` is where running quantities end. `known_at`: only what was recorded by then counts.
 
     Usage comes from the hourly buckets; with `reads_events` from every single event, as it always
-    does for an earlier instant.
+    does for an earlier instant. `again` is an issued invoice that is computed once more: as if it,
+    and all that were issued after it, were not there.
     """
 
     now: datetime
     known_at: datetime | None = None
     reads_events: bool = False
     is_known_at_included: bool = True
+    again: Invoice | None = None
+
+    @classmethod
+    def of_invoice(cls, invoice: Invoice, *, is_known_at_included: bool = True) -> "Basis":
+        """As it was when the invoice was issued, from every single event."""
+        assert invoice.issued_at is not None, "issued"
+        return cls(
+            invoice.issued_at,
+            known_at=invoice.issued_at,
+            reads_events=True,
+            is_known_at_included=is_known_at_included,
+            again=invoice,
+        )
 
     async def usage(
         self,
@@ -61,7 +75,10 @@ class Basis:
         """Invoices that had been issued, and not withdrawn."""
         if self.known_at is None:
             return Invoice.status.not_in((InvoiceStatus.CLOSING, InvoiceStatus.VOID))
-        return and_(
-            Invoice.issued_at <= self.known_at,
-            or_(Invoice.voided_at.is_(None), Invoice.voided_at > self.known_at),
-        )
+        was_issued = Invoice.issued_at <= self.known_at
+        if self.again is not None:
+            number = str(self.again.number)
+            place = tuple_(Invoice.issued_at, func.length(Invoice.number), Invoice.number)
+            was_issued = place < (self.again.issued_at, len(number), number)
+        stood = or_(Invoice.voided_at.is_(None), Invoice.voided_at > self.known_at)
+        return and_(was_issued, stood)

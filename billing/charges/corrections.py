@@ -14,6 +14,7 @@ from sqlalchemy.orm import selectinload
 
 from billing.charges.basis import Basis
 from billing.charges.reducing import coupon_terms, period_cap
+from billing.charges.reissuing import already_corrected, corrected_before, is_issued_again
 from billing.ids import InvoiceId
 from billing.invoices import draft_line_of
 from billing.models import (
@@ -53,28 +54,67 @@ async def corrections_for(
     basis: Basis,
     usage_lines: UsageLines,
 ) -> Corrections:
-    """What earlier periods still owe, or are owed, on the invoice of `period`."""
-    notes = (
-        await session.execute(
-            select(LateUsage.id, LateUsage.day).where(
-                LateUsage.org_id == org.id, LateUsage.day < cast(period.end, Date)
-            )
-        )
-    ).all()
-    days = [note.day for note in notes if note.day < period.start.date()]
-    if not days:
-        return Corrections(notes=tuple(note.id for note in notes))
-    lines: list[DraftLine] = []
-    invoices: list[tuple[str, InvoiceId]] = []
-    for invoice in await _touched(session, org, period, basis, days):
+    """What earlier periods still owe, or are owed, on the invoice of `period`.
+
+    An invoice that is computed again corrects what it corrected: its notes are gone.
+    """
+    is_again = await is_issued_again(session, org, period, basis)
+    lines, invoices = [], []
+    if is_again:
+        lines, invoices = await already_corrected(session, org, period, basis)
+    touched, notes = await _touched(session, org, period, basis)
+    for invoice in touched:
         found = await _true_ups(session, org, invoice, basis, usage_lines)
         lines += found
         if found:
             invoices.append((str(invoice.number), invoice.id))
-    return Corrections(tuple(lines), tuple(invoices), tuple(note.id for note in notes))
+    seen = () if is_again else notes  # periods that were issued later may need the same notes
+    return Corrections(tuple(lines), tuple(invoices), seen)
 
 
 async def _touched(
+    session: AsyncSession, org: Organization, period: Period, basis: Basis
+) -> tuple[Sequence[Invoice], tuple[int, ...]]:
+    """The invoices that may have to be corrected, and the notes that say so."""
+    if basis.again is not None:
+        return await _corrected_by(session, basis.again), ()
+    rows = await session.execute(
+        select(LateUsage.id, LateUsage.day).where(
+            LateUsage.org_id == org.id, LateUsage.day < cast(period.end, Date)
+        )
+    )
+    notes = rows.all()
+    days = [note.day for note in notes if note.day < period.start.date()]
+    touched = await _noted(session, org, period, basis, days) if days else ()
+    return touched, tuple(note.id for note in notes)
+
+
+async def outstanding(
+    session: AsyncSession,
+    org: Organization,
+    invoice: Invoice,
+    basis: Basis,
+    usage_lines: UsageLines,
+) -> Sequence[DraftLine]:
+    """What the period of one issued invoice still owes, or is owed: its true-ups were it closed."""
+    return await _true_ups(session, org, invoice, basis, usage_lines)
+
+
+async def _corrected_by(session: AsyncSession, again: Invoice) -> Sequence[Invoice]:
+    """The earlier periods that an issued invoice's true-ups are about."""
+    named = select(InvoiceLine.corrects_id).where(
+        InvoiceLine.invoice_id == again.id, InvoiceLine.kind == LineKind.TRUE_UP
+    )
+    rows = await session.scalars(
+        select(Invoice)
+        .where(Invoice.id.in_(named), Invoice.period_start < again.period_start)
+        .order_by(Invoice.period_start)
+        .options(selectinload(Invoice.lines))
+    )
+    return rows.all()
+
+
+async def _noted(
     session: AsyncSession, org: Organization, period: Period, basis: Basis, days: Sequence[object]
 ) -> Sequence[Invoice]:
     """The invoices of periods with such a day; and of later ones, where a value may be held."""
@@ -111,7 +151,7 @@ async def _true_ups(
     """One line for each price whose amount is another one now."""
     stored = [draft_line_of(line, org.currency) for line in invoice.lines]
     own = [x for x in stored if x.kind is not LineKind.CARRIED_IN and _is_own(x)]
-    before = [*own, *await _corrected_before(session, org, invoice, basis)]
+    before = [*own, *await corrected_before(session, org, invoice.period, basis)]
     usage = await usage_lines(session, org, invoice.period, basis)
     now = await _again(session, org, invoice, stored, [*usage, *_fresh(own)], basis)
     lines = []
@@ -144,22 +184,6 @@ def _billed(line: DraftLine) -> int:
 
 def _price(line: DraftLine) -> str:
     return line.key.rpartition("~")[0] if line.kind is LineKind.TRUE_UP else line.price
-
-
-async def _corrected_before(
-    session: AsyncSession, org: Organization, invoice: Invoice, basis: Basis
-) -> list[DraftLine]:
-    rows = await session.scalars(
-        select(InvoiceLine)
-        .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
-        .where(
-            Invoice.org_id == org.id,
-            basis.counting,
-            InvoiceLine.kind == LineKind.TRUE_UP,
-            InvoiceLine.corrects_id == invoice.id,
-        )
-    )
-    return [draft_line_of(row, org.currency) for row in rows]
 
 
 async def _again(

@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.charges.agreement import Agreement, agreement_for
 from billing.charges.basis import Basis
-from billing.charges.corrections import Corrections, corrections_for
+from billing.charges.corrections import Corrections, corrections_for, outstanding
 from billing.charges.fees import advance_fee_lines
 from billing.charges.items import carried_in, is_next_to_issue, item_line, unbilled_items
 from billing.charges.reducing import reductions_for
 from billing.ids import InvoiceId, OneOffItemId, PriceVersionId
-from billing.models import Organization
+from billing.models import Invoice, Organization
 from billing.rules.invoicing import Draft, draft_of
 from billing.rules.ladders import Unpriced, UsageCharge, charge_ladder, cuts_of, ladders_of
 from billing.rules.lines import DraftLine, LineKind
@@ -50,7 +50,7 @@ async def charges_for(
     following = period_after(period, org.anchor_day)
     agreement = await agreement_for(session, org, Period(period.start, following.end), basis)
     usage, unpriced = await usage_charges(session, agreement, period, basis)
-    is_next = await is_next_to_issue(session, org, period)
+    is_next = basis.again is not None or await is_next_to_issue(session, org, period)
     items = await unbilled_items(session, org, period, basis, also_earlier=is_next)
     corrections = Corrections()
     if is_next:
@@ -84,6 +84,13 @@ async def usage_charges(
     usage = await basis.usage(session, agreement.org.id, cuts, agreement.meters)
     ladders, unpriced = ladders_of(offers, usage, cuts)
     return [charge for x in ladders for charge in charge_ladder(x, period, cuts)], unpriced
+
+
+async def outstanding_corrections(
+    session: AsyncSession, org: Organization, invoice: Invoice, basis: Basis
+) -> Sequence[DraftLine]:
+    """What the period of an issued invoice (with its lines) still owes, or is owed."""
+    return await outstanding(session, org, invoice, basis, _usage_lines)
 
 
 async def _usage_lines(

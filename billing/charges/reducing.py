@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.charges.basis import Basis
+from billing.coupons import coupon_uses
 from billing.models import (
     Cap,
     Coupon,
@@ -67,7 +68,7 @@ async def _present(session: AsyncSession, org: Organization, basis: Basis) -> _P
         .where(
             CreditEntry.org_id == org.id,
             CreditEntry.grant_id.is_(None),
-            basis.knows(CreditEntry.recorded_at),
+            _was_booked(basis),
         )
         .scalar_subquery()
     )
@@ -89,31 +90,19 @@ async def _coupons(
         .order_by(Coupon.recorded_at, Coupon.id)
     )
     coupons = rows.all()
-    used = await _coupon_uses(session, org, basis) if any(x.invoices_max for x in coupons) else {}
+    used: dict[str, int] = {}
+    if any(x.invoices_max for x in coupons):
+        used = await coupon_uses(session, org.id, basis.counting)
     return tuple(
         coupon_terms(x)
         for x in coupons
-        if x.invoices_max is None or used.get(f"coupon/{x.code}", 0) < x.invoices_max
+        if x.invoices_max is None or used.get(x.code, 0) < x.invoices_max
     )
 
 
 def coupon_terms(row: Coupon) -> CouponTerms:
     """A coupon as the rules know it."""
     return CouponTerms(row.code, row.name, row.percent, row.amount_minor)
-
-
-async def _coupon_uses(session: AsyncSession, org: Organization, basis: Basis) -> dict[str, int]:
-    rows = await session.execute(
-        select(InvoiceLine.key, func.count(InvoiceLine.invoice_id.distinct()).label("uses"))
-        .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
-        .where(
-            Invoice.org_id == org.id,
-            basis.counting,
-            InvoiceLine.kind == LineKind.COUPON,
-        )
-        .group_by(InvoiceLine.key)
-    )
-    return {row.key: row.uses for row in rows}
 
 
 async def _caps(
@@ -218,7 +207,7 @@ async def _grants(
         .where(
             Grant.org_id == org.id,
             basis.knows(Grant.recorded_at),
-            basis.knows(CreditEntry.recorded_at),
+            _was_booked(basis),
             Grant.valid_from < period.end,
             func.coalesce(Grant.expires_at, period.end) > period.start,
         )
@@ -238,6 +227,19 @@ async def _grants(
         for grant, slug, left_minor in rows
     ]
     return tuple(sorted(found, key=lambda grant: grant.order))
+
+
+def _was_booked(basis: Basis) -> ColumnElement[bool]:
+    """What an invoice drew or moved counts as that invoice does, with what its voiding gave back.
+
+    So an invoice computed again finds the credit that was there for it.
+    """
+    was_there = basis.knows(CreditEntry.recorded_at)
+    if basis.again is None:
+        return was_there
+    counting = select(Invoice.id).where(basis.counting)
+    is_of_counting = CreditEntry.invoice_id.in_(counting)
+    return and_(was_there, or_(CreditEntry.invoice_id.is_(None), is_of_counting))
 
 
 async def _taxes(session: AsyncSession, org: Organization, basis: Basis) -> tuple[Tax, ...]:

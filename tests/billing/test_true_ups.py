@@ -10,12 +10,13 @@ from billing.accounts import COMMAND_LINE
 from billing.closing import close_due
 from billing.estimates import current_estimate
 from billing.invoices import get_invoice, invoices_for_org
-from billing.models import Invoice, LateUsage, Organization
+from billing.models import Invoice, InvoiceCheck, LateUsage, Organization
 from billing.rules.lines import LineKind
 from billing.runtime import Runtime
 from billing.usage import incoming_event, record_usage
 from billing.usage.void_requests import VoidRequest
 from billing.usage.voids import void_usage
+from billing.verifying import verify_unchecked
 from tests.factories import a_meter, a_plan, a_price, an_organization, subscribed
 from tests.world import NOVEMBER_10, Clock
 
@@ -76,7 +77,8 @@ async def test_late_usage_is_a_true_up_of_the_next_invoice(
     await send(runtime, clock, "2", "50", NOVEMBER_10 + timedelta(days=5))
     await send(runtime, clock, "3", "10", datetime(2026, 12, 1, 12, tzinfo=UTC))
     async with runtime.sessions() as session:
-        now_open = await session.get_one(Organization, org.id)
+        [now_open] = await session.scalars(select(Organization))
+    async with runtime.sessions() as session:
         estimate = await current_estimate(session, now_open, clock.at)
     assert (estimate.accrued.minor, estimate.total.minor) == (100, 350)
 
@@ -131,3 +133,17 @@ async def test_a_period_is_corrected_again_and_again_by_what_is_new(
     assert lines_of(december) == [(LineKind.TRUE_UP, "Correction to ACME-0001: egress", 350)]
     january, *_ = await closed(runtime, clock, JANUARY + timedelta(days=31))
     assert lines_of(january) == []
+
+
+async def test_every_invoice_is_what_its_events_come_to(
+    runtime: Runtime, clock: Clock, org: Organization
+) -> None:
+    await send(runtime, clock, "1", "120", NOVEMBER_10)
+    await closed(runtime, clock, AFTER_GRACE)
+    await send(runtime, clock, "2", "50", NOVEMBER_10)
+    await closed(runtime, clock, JANUARY)
+
+    assert await verify_unchecked(runtime) == 2
+    async with runtime.sessions() as session:
+        checks = (await session.scalars(select(InvoiceCheck))).all()
+    assert [(x.is_same, x.message) for x in checks] == [(True, "The same, from its events.")] * 2
