@@ -46,8 +46,17 @@ class Compared:
     @property
     def words(self) -> str:
         """The whole comparison as one sentence."""
+        return self.diff.words(self._than)
+
+    @property
+    def headline(self) -> str:
+        """How it begins: "Up $41.20 on October"."""
+        return self.diff.headline(self._than)
+
+    @property
+    def _than(self) -> str:
         name = spoken(self.before)
-        return self.diff.words(f"the same days of {name}" if self.is_same_days else name)
+        return f"the same days of {name}" if self.is_same_days else name
 
 
 async def diff_with_last(
@@ -84,9 +93,16 @@ async def diff_with_previous(
     return _compared(last, invoice.period, invoice.number, diff_of(before, after))
 
 
-def _compared(last: Invoice, after: Period, number: str | None, diff: BillDiff) -> Compared:
+def _compared(
+    last: Invoice,
+    after: Period,
+    number: str | None,
+    diff: BillDiff,
+    *,
+    is_same_days: bool = False,
+) -> Compared:
     assert last.number is not None, "an issued invoice has its number"
-    return Compared(last.period, last.number, after, number, diff)
+    return Compared(last.period, last.number, after, number, diff, is_same_days)
 
 
 async def _invoice_before(
@@ -127,8 +143,7 @@ async def _same_days(
     lines = [*(charge.line for charge in usage), *(x for x in others if x.span.start < until)]
     after = _bill(org, _own(estimate.lines), estimate.charges.usage)
     diff = diff_of(_bill(org, lines, usage), after)
-    assert last.number is not None, "an issued invoice has its number"
-    return Compared(last.period, last.number, estimate.period, None, diff, is_same_days=True)
+    return _compared(last, estimate.period, None, diff, is_same_days=True)
 
 
 async def _usage_until(

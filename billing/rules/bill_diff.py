@@ -140,7 +140,24 @@ class BillDiff:
 
     def words(self, than: str) -> str:
         """Such as "Up $41.20 on October: +$30.00 new web-3 (fra): Machine time, …"."""
-        return f"{_headline(self, than)}{_listed(self)}."
+        reasons = self.reasons(SPOKEN_MAX)
+        return f"{self.headline(than)}{': ' if reasons else ''}{', '.join(reasons)}."
+
+    def headline(self, than: str) -> str:
+        """Such as "Up $41.20 on October"."""
+        if minor := self.difference.minor:
+            change = Money(abs(minor), self.after.currency)
+            return f"{'Up' if minor > 0 else 'Down'} {change} on {than}"
+        return f"The same as {than}{' in sum' if self.movements else ''}"
+
+    def reasons(self, named_max: int) -> list[str]:
+        """The biggest movements in words, and in one more the sum of those that are not named."""
+        rest = self.movements[named_max:]
+        if len(rest) < 2:
+            return [one.words for one in self.movements]
+        amount = total_of([one.amount for one in rest], self.after.currency)
+        named = [one.words for one in self.movements[:named_max]]
+        return [*named, f"{signed(amount)} in {len(rest)} smaller changes"]
 
 
 def diff_of(before: Bill, after: Bill) -> BillDiff:
@@ -162,25 +179,6 @@ def spoken(period: Period) -> str:
     """What a period is called in a sentence: "October", or "the month from 15 October"."""
     start = period.start
     return f"{start:%B}" if start.day == 1 else f"the month from {start.day} {start:%B}"
-
-
-def _headline(diff: BillDiff, than: str) -> str:
-    minor = diff.difference.minor
-    if minor:
-        change = Money(abs(minor), diff.after.currency)
-        return f"{'Up' if minor > 0 else 'Down'} {change} on {than}"
-    return f"The same as {than}{' in sum' if diff.movements else ''}"
-
-
-def _listed(diff: BillDiff) -> str:
-    named, rest = diff.movements[:SPOKEN_MAX], diff.movements[SPOKEN_MAX:]
-    if len(rest) == 1:
-        named, rest = diff.movements, ()
-    parts = [one.words for one in named]
-    if rest:
-        amount = total_of([one.amount for one in rest], diff.after.currency)
-        parts.append(f"{signed(amount)} in {len(rest)} smaller changes")
-    return f": {', '.join(parts)}" if parts else ""
 
 
 @dataclass(frozen=True, slots=True)
