@@ -15,6 +15,7 @@ VERBS = {
     "migrate": "commands.migrate:migrate",
     "orgs": "commands.orgs:orgs",
     "replay": "commands.replay:replay",
+    "reprice": "commands.reprice:reprice_command",
     "seed": "commands.sandbox:seed",
     "sync": "commands.sync:sync",
     "usage": "commands.usage:usage",
