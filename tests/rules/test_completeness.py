@@ -49,6 +49,7 @@ SENTENCES = [
         [SYD, a_source()],
         "bandwidth from `syd` is 40 minutes behind, everything else is current",
     ),
+    ([a_source("syd", "Egress", minutes=16)], "egress from `syd` is 16 minutes behind"),
     ([SYD], "bandwidth from `syd` is 40 minutes behind"),
     (
         [SYD, a_source("fra", "Requests", minutes=130), a_source("iad")],

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from billing.rules.aggregation import Aggregation, Counted, MeterTerms, SeriesUsage
+from billing.rules.caps import CapTerms, PeriodCap
 from billing.rules.forecast import Forecast, Trend, forecast_from, forecast_of, running_rate
 from billing.rules.invoicing import draft_of
 from billing.rules.ladders import Offer, UsageCharge, charge_ladder, ladders_of
@@ -16,11 +17,9 @@ from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
 from billing.rules.prices import Model, Terms, Tier
 from billing.rules.reductions import (
-    CapTerms,
     CouponTerms,
     GrantBalance,
     GrantKind,
-    PeriodCap,
     Reductions,
     Tax,
 )
@@ -28,6 +27,7 @@ from billing.rules.reductions import (
 START = datetime(2026, 11, 1, tzinfo=UTC)
 END = datetime(2026, 12, 1, tzinfo=UTC)
 NOVEMBER = Period(START, END)
+DECEMBER = Period(END, datetime(2027, 1, 1, tzinfo=UTC))
 NOTHING = Reductions()
 
 
@@ -46,7 +46,7 @@ def trend(
     lines = [
         plain_line(LineKind.USAGE, "usage", "Usage", usd(sum(minor) + unseen), NOVEMBER),
         plain_line(LineKind.FEE, "base", "Base fee", usd(fixed), NOVEMBER),
-        plain_line(LineKind.FEE_IN_ADVANCE, "next", "Base fee", usd(2900), NOVEMBER),
+        plain_line(LineKind.FEE_IN_ADVANCE, "next", "Base fee", usd(2900), DECEMBER),
     ]
     days = [(date(2026, 11, i + 1), Fraction(x)) for i, x in enumerate(minor)]
     return Trend(draft_of("acme", NOVEMBER, Currency.USD, lines, terms), terms, days, hourly)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -5,7 +6,14 @@ from fractions import Fraction
 import pytest
 
 from billing.rules.invoicing import Draft, draft_of
-from billing.rules.lines import DraftLine, LineKind, carried_line, one_off_line
+from billing.rules.lines import (
+    DraftLine,
+    LineKind,
+    carried_line,
+    one_off_line,
+    price_of,
+    quantity_of,
+)
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
 
@@ -20,7 +28,7 @@ def line(minor: int, kind: LineKind = LineKind.USAGE, key: str = "pro/x/USD@1") 
         span=NOVEMBER,
         amount=Money(minor, Currency.USD),
         exact_minor=Fraction(minor),
-        quantity=Decimal("1.50"),
+        quantity=Fraction("1.50"),
     )
 
 
@@ -87,3 +95,24 @@ def test_a_one_off_item_stands_on_the_hour_it_was_incurred_in() -> None:
 
     assert item.span == Period(incurred.replace(minute=0), NOVEMBER.end)
     assert item.quantity == 1
+
+
+def test_what_is_before_tax_leaves_out_what_only_moves() -> None:
+    carried = line(25, LineKind.CARRIED_IN, key="carried_in")
+
+    assert draft(line(594), line(2900, LineKind.FEE_IN_ADVANCE), carried).pre_tax.minor == 3494
+
+
+def test_a_negative_total_is_moved_to_the_credit_balance() -> None:
+    found = draft(line(-1450, LineKind.UNUSED_FEE), line(400))
+
+    assert (found.total.minor, found.lines[-1].kind) == (0, LineKind.MOVED_TO_CREDIT)
+    assert found.lines[-1].amount.major == Decimal("10.50")
+
+
+def test_a_line_knows_its_price_and_what_is_left_of_it() -> None:
+    reduced = replace(line(1000), reduced_minor=300, granted_minor=200)
+
+    assert (reduced.net_minor, reduced.price) == (500, "pro/x/USD")
+    assert price_of("one-off/setup") == "one-off/setup"
+    assert (quantity_of(Decimal("1.5")), quantity_of(None)) == (Fraction(3, 2), None)

@@ -32,7 +32,7 @@ def per_unit(unit: str, currency: Currency = Currency.USD, allowance: str = "0")
 
 def whole(terms: Terms, quantity: str) -> Rated:
     (rated,) = rate_ladder(
-        [Segment("plan/price/USD@1", terms, NOVEMBER)], [Decimal(quantity)], NOVEMBER
+        [Segment("plan/price/USD@1", terms, NOVEMBER)], [Fraction(quantity)], NOVEMBER
     )
     return rated
 
@@ -61,7 +61,7 @@ def test_worked_example_5_a_change_of_plan_at_half_the_period() -> None:
     first = Segment("a/x/USD@1", per_unit("0.10", allowance="100"), Period(NOVEMBER.start, HALF))
     second = Segment("b/x/USD@1", per_unit("0.10", allowance="1000"), Period(HALF, NOVEMBER.end))
 
-    rated = rate_ladder([first, second], [Decimal(80), Decimal(680)], NOVEMBER)
+    rated = rate_ladder([first, second], [Fraction(80), Fraction(680)], NOVEMBER)
 
     assert [one.amount.major for one in rated] == [Decimal("0.00"), Decimal("13.00")]
 
@@ -75,6 +75,14 @@ def test_worked_example_9_a_fee_from_the_hour_it_started() -> None:
     assert rated.amount.major == Decimal("14.90")
     (step,) = rated.steps
     assert (step.kind, step.quantity, step.of) == (StepKind.PRORATION, Fraction(370), 720)
+
+
+def test_a_whole_periods_fee_needs_no_arithmetic() -> None:
+    terms = Terms(Model.FLAT, Currency.USD, amount=Decimal("29.00"))
+
+    rated = rate_fee(Segment("pro/base/USD@1", terms, NOVEMBER), NOVEMBER)
+
+    assert (rated.amount.major, rated.steps) == (Decimal("29.00"), ())
 
 
 def test_worked_example_13_a_currency_without_decimals() -> None:
@@ -98,8 +106,8 @@ def test_a_flat_amount_is_charged_once_on_entering_its_tier() -> None:
 
     assert whole(terms, "10").amount.major == Decimal("10.00")
     assert whole(terms, "11").amount.major == Decimal("15.00")
-    entered_later = rate_ladder(parts, [Decimal(10), Decimal(11)], NOVEMBER)
-    entered_before = rate_ladder(parts, [Decimal(11), Decimal(12)], NOVEMBER)
+    entered_later = rate_ladder(parts, [Fraction(10), Fraction(11)], NOVEMBER)
+    entered_before = rate_ladder(parts, [Fraction(11), Fraction(12)], NOVEMBER)
     assert [x.amount.minor for x in entered_later] == [1000, 500]
     assert [x.amount.minor for x in entered_before] == [1500, 0]
 
@@ -144,7 +152,7 @@ def test_switching_between_identical_prices_changes_nothing(
     segments = [
         Segment(f"v{i}", terms, Period(start, end)) for i, (start, end) in enumerate(pairwise(cuts))
     ]
-    reached = list(accumulate(used))
+    reached = list(accumulate(map(Fraction, used)))
 
     split = rate_ladder(segments, reached, NOVEMBER)
 
