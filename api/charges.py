@@ -6,13 +6,16 @@ from typing import Annotated, Self
 
 import strawberry
 
+from api.context import Info
 from api.cost import priced
+from api.forecasts import Forecast
 from api.lines import LineItem
 from api.loaders import Current
 from api.money import Money
 from api.periods import Period
 from api.scalars import exactly
 from billing.errors import Invalid
+from billing.forecasts import forecast_for
 from billing.rules import completeness
 from billing.rules.ladders import Unpriced
 from billing.rules.money import total_of
@@ -20,6 +23,7 @@ from billing.rules.money import total_of
 SHARES_DEFAULT = 20
 SHARES_MAX = 1_000
 BREAKDOWN_COST = 100
+FORECAST_COST = 50
 
 Dimension = Annotated[str, strawberry.argument(description="app, region, resource, … or product.")]
 Shares = Annotated[
@@ -183,9 +187,7 @@ class Estimate:
     )
     def by(self, dimension: Dimension, first: Shares = SHARES_DEFAULT) -> CostBreakdown:
         """The parts sum to `accrued` to the minor unit. Raises `Invalid` for an unknown one."""
-        size = SHARES_DEFAULT if first is None else first
-        if not 1 <= size <= SHARES_MAX:
-            raise Invalid(f"first must be 1 to {SHARES_MAX}, not {size}.", field="first")
+        size = shares_asked(first)
         shares = self.current.by(dimension)
         rest = [share.amount for share in shares[size:]]
         return CostBreakdown(
@@ -194,3 +196,21 @@ class Estimate:
             others=Money.of(total_of(rest, self.current.estimate.draft.currency)),
             others_count=len(rest),
         )
+
+    @strawberry.field(
+        description="Where the period is going; null before its third day (UTC).",
+        metadata=priced(FORECAST_COST),
+    )
+    async def forecast(self, info: Info) -> Forecast | None:
+        """From the same estimate, and what each of its days cost."""
+        async with info.context.reading() as session:
+            found = await forecast_for(session, self.current.org, self.current.estimate)
+        return None if found is None else Forecast.of(found)
+
+
+def shares_asked(first: int | None) -> int:
+    """How many parts of a whole are wanted. Raises `Invalid` for none, or too many."""
+    size = SHARES_DEFAULT if first is None else first
+    if not 1 <= size <= SHARES_MAX:
+        raise Invalid(f"first must be 1 to {SHARES_MAX}, not {size}.", field="first")
+    return size

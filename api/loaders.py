@@ -24,7 +24,8 @@ Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 class Current:
     """One organization's estimate; each breakdown of it is made once, however often asked for."""
 
-    def __init__(self, estimate: Estimate, dimensions: frozenset[str]) -> None:
+    def __init__(self, org: Organization, estimate: Estimate, dimensions: frozenset[str]) -> None:
+        self.org = org
         self.estimate = estimate
         self._dimensions = dimensions
         self._shares: dict[str, list[CostShare]] = {}
@@ -73,4 +74,4 @@ class Loaders:
         async with self._reading() as session:
             estimate = await current_estimate(session, org, self._now)
             known = {name for meter in await meters(session) for name in meter.dimensions}
-        return Current(estimate, frozenset(known | {PRODUCT}))
+        return Current(org, estimate, frozenset(known | {PRODUCT}))

@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from billing.bill_diffs import Compared
 from billing.estimates import Estimate
 from billing.ids import InvoiceId
 from billing.models import Invoice, Organization
@@ -21,6 +22,7 @@ from billing.rules.money import Currency, Money
 from billing.rules.quantities import plain
 from billing.rules.rating import Step
 from web.costs import share_name
+from web.explanations import changes_told, forecast_told
 from web.figures import Figures
 from web.labels import label_of
 
@@ -45,11 +47,13 @@ def estimate_json(figures: Figures, group: str) -> Response:
         "in_advance": _major(estimate.in_advance),
         "total": _major(estimate.total),
         "digest": estimate.digest,
+        "forecast": forecast_told(figures.outlook.forecast),
+        "changes": changes_told(figures.outlook.changes),
         "lines": [_line(line) for line in estimate.lines],
         "costs": {"by": group, "rows": _costs(estimate, group)},
         "daily": [
             {"date": day.day.isoformat(), "amount": _exact(day.exact_minor, org.currency)}
-            for day in figures.days
+            for day in figures.outlook.days
         ],
         "completeness": completeness_sentence(estimate.sources, estimate.as_of),
         "sources": [_source(source) for source in estimate.sources],
@@ -61,12 +65,18 @@ def estimate_json(figures: Figures, group: str) -> Response:
     return JSONResponse(body)
 
 
-def invoice_json(org: Organization, invoice: Invoice, lines: Sequence[DraftLine]) -> Response:
-    """An issued invoice, with the arithmetic of each line."""
+def invoice_json(
+    org: Organization, invoice: Invoice, lines: Sequence[DraftLine], changes: Compared | None
+) -> Response:
+    """An issued invoice, with the arithmetic of each line, and against the one before it."""
     return JSONResponse(
         {"organization": {"slug": org.slug, "name": org.name}}
         | _invoice(invoice)
-        | {"digest": invoice.digest, "lines": [_line(line) for line in lines]}
+        | {
+            "digest": invoice.digest,
+            "changes": changes_told(changes),
+            "lines": [_line(line) for line in lines],
+        }
     )
 
 

@@ -2,40 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from billing.accounts import get_organization_by_id
-from billing.estimates import (
-    DayCost,
-    Estimate,
-    closing_totals,
-    current_estimate,
-    daily_costs,
-)
+from billing.estimates import Estimate, closing_totals, current_estimate
 from billing.ids import InvoiceId, OrgId
 from billing.invoices import SyncHealth, invoices_for_org, sync_health
 from billing.models import Invoice, Organization
+from billing.rules.forecast import forecast_from
 from billing.rules.lines import LineKind
 from billing.rules.money import Money
 from billing.runtime import Runtime
 from web.charts import day_chart
 from web.costs import GROUPS, cost_table
+from web.outlook import Outlook, outlook_of
 from web.statement import section, sections
 
 RECENT_INVOICES = 6
-DAYS_KEPT = timedelta(seconds=60)
-"""Bars move slowly: a live page gets them this often, its figures with every push."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One organization's bill as of one moment. `days` may be a little older."""
+    """One organization's bill as of one moment. `outlook` may be a little older."""
 
     org: Organization
     estimate: Estimate
-    days: Sequence[DayCost]
-    days_at: datetime
+    outlook: Outlook
     invoices: Sequence[Invoice]
     closing: Mapping[InvoiceId, Money]
     health: SyncHealth
@@ -58,7 +50,10 @@ class Figures:
             "sections": sections(lines, currency),
             "costs": cost_table(self.estimate, group),
             "groups": GROUPS,
-            "chart": day_chart(self.estimate.period, self.days, currency),
+            "forecast": self.outlook.forecast,
+            "forecast_from": forecast_from(self.estimate.period, self.org.opened_at),
+            "changes": self.outlook.changes,
+            "chart": day_chart(self.estimate.period, self.outlook.days, currency),
             "invoices": self.invoices,
             "closing": self.closing,
             "health": self.health,
@@ -66,7 +61,7 @@ class Figures:
 
 
 async def figures_now(runtime: Runtime, org_id: OrgId, before: Figures | None = None) -> Figures:
-    """The figures of this moment; the days of `before` are kept while they are new enough."""
+    """The figures of this moment; the outlook of `before` is kept while it is new enough."""
     now = await runtime.now()
     async with runtime.sessions() as session:
         org = await get_organization_by_id(session, org_id)
@@ -75,18 +70,5 @@ async def figures_now(runtime: Runtime, org_id: OrgId, before: Figures | None = 
     async with runtime.sessions() as session:
         estimate = await current_estimate(session, org, now)
     closing = await closing_totals(runtime, org, invoices, now)
-    days, days_at = await _days(runtime, org, now, before)
-    return Figures(org, estimate, days, days_at, invoices, closing, health)
-
-
-async def _days(
-    runtime: Runtime, org: Organization, now: datetime, before: Figures | None
-) -> tuple[Sequence[DayCost], datetime]:
-    if (
-        before
-        and before.days_at <= now < before.days_at + DAYS_KEPT
-        and now in before.estimate.period
-    ):
-        return before.days, before.days_at
-    async with runtime.sessions() as session:
-        return await daily_costs(session, org, now), now
+    outlook = await outlook_of(runtime, org, estimate, before.outlook if before else None)
+    return Figures(org, estimate, outlook, invoices, closing, health)

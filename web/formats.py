@@ -110,6 +110,19 @@ def so_far(span: Period) -> str:
     return f"since {span.start.day} {span.start:%B}"
 
 
+def last_day(span: Period) -> str:
+    """The day a period is over by: "30 November"."""
+    last = span.end - timedelta(microseconds=1)
+    return f"{last.day} {last:%B}"
+
+
+def ordinal_day(instant: datetime) -> str:
+    """The day of the month in a sentence: "3rd", "11th"."""
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    number = instant.day
+    return f"{number}{'th' if 10 < number < 14 else endings.get(number % 10, 'th')}"
+
+
 def age(span: timedelta) -> str:
     """How long something has waited: "40 s", "6 min", "3 h", "2 days"."""
     seconds = int(span.total_seconds())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.bill_diffs import Compared, diff_with_previous
 from billing.errors import NotFound
 from billing.estimates import closing_totals
 from billing.ids import InvoiceId
@@ -79,6 +80,7 @@ async def invoice(request: Request) -> Response:
         invoice=found,
         period=found.period,
         sections=sections(_lines(found), found.currency),
+        changes=await _changes(request, org, found),
     )
 
 
@@ -91,7 +93,7 @@ async def invoice_state(request: Request) -> Response:
 async def invoice_as_json(request: Request) -> Response:
     """The invoice for scripts."""
     org, found = await _invoice_of(request)
-    return invoice_json(org, found, _lines(found))
+    return invoice_json(org, found, _lines(found), await _changes(request, org, found))
 
 
 async def invoice_as_csv(request: Request) -> Response:
@@ -120,6 +122,13 @@ async def _invoice_of(request: Request, *, with_lines: bool = True) -> tuple[Org
             raise NotFound("There is no such invoice.")
         found = await get_invoice_by_number(session, org.id, number, with_lines=with_lines)
     return org, found
+
+
+async def _changes(request: Request, org: Organization, invoice: Invoice) -> Compared | None:
+    runtime: Runtime = request.state.runtime
+    now = await runtime.now()
+    async with runtime.sessions() as session:
+        return await diff_with_previous(session, org, invoice, now)
 
 
 def _lines(invoice: Invoice) -> list[DraftLine]:

@@ -14,6 +14,7 @@ PARTS = (
     "freshness",
     "unpriced",
     "chart",
+    "changes",
     "costs",
     "draft_for",
     "lines",

@@ -15,6 +15,9 @@ from web.completeness import completeness
 from web.csrf import FIELD, csrf_token, remember_visitor
 from web.labels import CLOSING, ESTIMATING, label_of
 
+REASONS_SHOWN = 5
+"""Why a bill changed: so many movements by name, the others summed up."""
+
 TEMPLATES = Path(__file__).parent.parent / "templates"
 _LOADER = FileSystemLoader(TEMPLATES)
 
@@ -59,8 +62,10 @@ def _environment() -> Environment:
         "completeness": completeness,
         "day": formats.day,
         "days": formats.days,
+        "last_day": formats.last_day,
         "moment": formats.moment,
         "money": formats.money_data,
+        "ordinal_day": formats.ordinal_day,
         "period": formats.period,
         "quantity": formats.quantity,
         "sentences": sentences,
@@ -71,6 +76,7 @@ def _environment() -> Environment:
         "CLOSING": CLOSING,
         "CSRF_FIELD": FIELD,
         "ESTIMATING": ESTIMATING,
+        "REASONS_SHOWN": REASONS_SHOWN,
         "label_of": label_of,
         "static": static_url,
     }

@@ -12,8 +12,17 @@ _TITLES = {
     LineKind.USAGE: "Usage",
     LineKind.FEE: "Fees",
     LineKind.ONE_OFF: "One-off items",
+    LineKind.UNUSED_FEE: "Unused fees",
     LineKind.FEE_IN_ADVANCE: "Next period, in advance",
+    LineKind.COUPON: "Coupons",
+    LineKind.CAP_CREDIT: "Above your maximum",
+    LineKind.TRUE_UP: "Corrections of earlier invoices",
+    LineKind.PROMOTIONAL_CREDIT: "Promotional credit",
+    LineKind.TAX: "Tax",
+    LineKind.PREPAID_CREDIT: "Prepaid credit",
+    LineKind.CREDIT_BALANCE: "Credit balance",
     LineKind.CARRIED_OUT: "Carried onward",
+    LineKind.MOVED_TO_CREDIT: "Moved to credit balance",
 }
 
 

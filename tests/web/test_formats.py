@@ -99,3 +99,16 @@ def test_times_carry_their_instant() -> None:
     assert formats.clock(NOW, NOW + timedelta(days=1)) == element.format("10 Nov, 14:01:40 UTC")
     assert formats.day(NOW) == element.format("10 Nov 2026")
     assert formats.moment(NOW) == element.format("10 Nov 2026, 14:01 UTC")
+
+
+def test_the_day_a_period_is_over_by() -> None:
+    november = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+
+    assert formats.last_day(november) == "30 November"
+
+
+@pytest.mark.parametrize(
+    ("day", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (12, "12th"), (23, "23rd")]
+)
+def test_a_day_of_the_month(day: int, text: str) -> None:
+    assert formats.ordinal_day(datetime(2026, 11, day, tzinfo=UTC)) == text
