@@ -36,6 +36,12 @@ class Conflict(BillingError):
     code = "CONFLICT"
 
 
+class IdempotencyConflict(Conflict):
+    """The key was used for something else."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
 class Forbidden(BillingError):
     """Known, but not allowed to do this."""
 

@@ -26,9 +26,11 @@ CouponId = NewType("CouponId", UUID)
 GrantId = NewType("GrantId", UUID)
 CreditNoteId = NewType("CreditNoteId", UUID)
 HoldId = NewType("HoldId", UUID)
+EntryId = NewType("EntryId", UUID)
 
 StripeCustomerId = NewType("StripeCustomerId", str)
 StripeInvoiceId = NewType("StripeInvoiceId", str)
+StripeCreditNoteId = NewType("StripeCreditNoteId", str)
 StripeEventId = NewType("StripeEventId", str)
 
 _RANDOM_BITS = 74

@@ -8,10 +8,12 @@ from billing.errors import Invalid
 
 NAME_CHARACTERS_MAX = 100
 SLUG_CHARACTERS_MAX = 64
+CODE_CHARACTERS_MAX = 64
 EMAIL_CHARACTERS_MAX = 254
 """RFC 5321 §4.5.3.1: a path has 256 octets, two of them brackets."""
 
 _SLUG = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+_CODE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -34,6 +36,18 @@ def checked_slug(text: str, *, field: str = "slug") -> str:
             f"{field} must be 1 to {SLUG_CHARACTERS_MAX} lower-case letters and digits,"
             f" with single - or _ between them, not {text[:40]!r}.",
             code="INVALID_SLUG",
+            field=field,
+        )
+    return text
+
+
+def checked_code(text: str, *, field: str = "code") -> str:
+    """A name somebody made up for a thing, to find it again. Raises `Invalid` `INVALID_CODE`."""
+    if len(text) > CODE_CHARACTERS_MAX or not _CODE.fullmatch(text):
+        raise Invalid(
+            f"{field} must be 1 to {CODE_CHARACTERS_MAX} letters, digits, dots, - or _,"
+            f" starting and ending with a letter or digit, not {text[:40]!r}.",
+            code="INVALID_CODE",
             field=field,
         )
     return text

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.audit import record_act
-from billing.errors import Conflict, Invalid
+from billing.errors import IdempotencyConflict, Invalid
 from billing.ids import new_id
 from billing.models import OneOffItem, Organization
 from billing.rules.money import Currency, CurrencyMismatch, Money
@@ -22,12 +22,6 @@ KEY_CHARACTERS_MAX = 200
 INCURRED_AHEAD_MAX = timedelta(minutes=5)
 INCURRED_AGO_MAX = timedelta(days=366)
 """An older item is a slip of the pen: the year 1 is some languages' way to say nothing."""
-
-
-class IdempotencyConflict(Conflict):
-    """The key was used for something else."""
-
-    code = "IDEMPOTENCY_CONFLICT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,14 @@ _UUIDS = (
     ids.GrantId,
     ids.CreditNoteId,
     ids.HoldId,
+    ids.EntryId,
 )
-_TEXTS = (ids.StripeCustomerId, ids.StripeInvoiceId, ids.StripeEventId)
+_TEXTS = (
+    ids.StripeCustomerId,
+    ids.StripeInvoiceId,
+    ids.StripeCreditNoteId,
+    ids.StripeEventId,
+)
 
 
 class ExactAmount(TypeDecorator[Fraction]):

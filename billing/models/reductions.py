@@ -8,7 +8,16 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.ids import CouponId, CreditNoteId, GrantId, InvoiceId, MeterId, OrgId, new_id
+from billing.ids import (
+    CouponId,
+    CreditNoteId,
+    EntryId,
+    GrantId,
+    InvoiceId,
+    MeterId,
+    OrgId,
+    new_id,
+)
 from billing.models.base import Base
 from billing.rules.reductions import GrantKind
 
@@ -104,9 +113,12 @@ class CreditEntry(Base):
     """
 
     __tablename__ = "credit_entries"
-    __table_args__ = (Index("ix_credit_entries_org_id_grant_id", "org_id", "grant_id"),)
+    __table_args__ = (
+        Index("ix_credit_entries_org_id_grant_id", "org_id", "grant_id"),
+        Index("ix_credit_entries_org_id_recorded_at_id", "org_id", "recorded_at", "id"),
+    )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    id: Mapped[EntryId] = mapped_column(primary_key=True, default=new_id)
     org_id: Mapped[OrgId] = mapped_column(ForeignKey("organizations.id"))
     grant_id: Mapped[GrantId | None] = mapped_column(ForeignKey("grants.id"))
     kind: Mapped[EntryKind]

@@ -89,7 +89,8 @@ def value_of(aggregation: Aggregation, counted: Iterable[Counted]) -> Fraction:
             return Fraction(len(frozenset().union(*(one.labels for one in counted))))
         case Aggregation.LATEST:
             return sum((Fraction(one.latest or 0) for one in counted), start=Fraction(0))
-        case Aggregation.TIME_WEIGHTED:
+        case _:
+            assert aggregation is Aggregation.TIME_WEIGHTED, aggregation
             return sum((one.weighted for one in counted), start=Fraction(0))
 
 

@@ -115,7 +115,8 @@ def _usage(meters: Sequence[str]) -> tuple[str, str]:
         return "usage", "is"
     names = [_uncapitalized(meter) for meter in meters]
     if len(names) == 1:
-        return names[0], "are" if names[0].endswith("s") else "is"
+        is_plural = names[0].endswith("s") and not names[0].endswith("ss")
+        return names[0], "are" if is_plural else "is"
     return f"{', '.join(names[:-1])} and {names[-1]}", "are"
 
 

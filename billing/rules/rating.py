@@ -164,11 +164,9 @@ def _package_steps(terms: Terms, low: Fraction, high: Fraction) -> list[Step]:
 
 def _volume_steps(terms: Terms, low: Fraction, high: Fraction, total: Fraction) -> list[Step]:
     """Everything at the unit amount of the one tier that the period's total falls in."""
-    floor = Fraction(0)
-    for tier in terms.tiers:
-        if tier.up_to is None or total <= tier.up_to:
-            break
-        floor = Fraction(tier.up_to)
+    full = [x for x in terms.tiers if x.up_to is not None and x.up_to < total]
+    tier = terms.tiers[len(full)]
+    floor = Fraction(full[-1].up_to or 0) if full else Fraction(0)
     steps = []
     if tier.flat_amount and low <= floor < high:
         steps.append(_entry(tier, terms.currency))

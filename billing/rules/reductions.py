@@ -84,6 +84,11 @@ class Reductions:
     credit_balance_minor: int = 0
 
 
+    def cap_of(self, period: Period) -> PeriodCap | None:
+        """The period's maximum, None without one."""
+        return next((cap for cap in self.caps if cap.period == period), None)
+
+
 NOTHING = Reductions()
 
 

@@ -372,6 +372,12 @@ def upgrade() -> None:
     op.create_index(
         "ix_credit_entries_org_id_grant_id", "credit_entries", ["org_id", "grant_id"], unique=False
     )
+    op.create_index(
+        "ix_credit_entries_org_id_recorded_at_id",
+        "credit_entries",
+        ["org_id", "recorded_at", "id"],
+        unique=False,
+    )
     op.add_column(
         "invoice_lines",
         sa.Column("reduced_minor", sa.BigInteger(), nullable=False, server_default="0"),

@@ -3,10 +3,10 @@ from decimal import Decimal
 
 import pytest
 
-from billing.errors import Invalid
+from billing.errors import IdempotencyConflict, Invalid
 from billing.estimates import current_estimate, daily_costs
 from billing.models import Organization
-from billing.one_offs import IdempotencyConflict, NewOneOff, add_one_off
+from billing.one_offs import NewOneOff, add_one_off
 from billing.rules.aggregation import Aggregation
 from billing.rules.lines import LineKind
 from billing.rules.money import Currency

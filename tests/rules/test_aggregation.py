@@ -68,20 +68,21 @@ def test_worked_example_11_the_latest_of_three_volumes() -> None:
     assert running_quantities(Aggregation.LATEST, usage, [[0]]) == [30]
 
 
+values = st.integers(0, 100).map(Decimal)
 counts = st.builds(
     Counted,
     st.integers(0, 5),
-    st.decimals(0, 100, places=2),
-    st.decimals(0, 100, places=2),
-    st.none() | st.decimals(0, 100, places=2),
-    st.fractions(0, 100),
-    st.frozensets(st.integers(0, 9)),
+    values,
+    values,
+    st.none() | values,
+    st.integers(0, 100).map(lambda sixths: Fraction(sixths, 6)),
+    st.frozensets(st.integers(0, 9), max_size=3),
 )
 
 
 @given(
     aggregation=st.sampled_from(list(Aggregation)),
-    stretches=st.lists(st.lists(counts, min_size=3, max_size=3), min_size=1, max_size=4),
+    stretches=st.lists(st.lists(counts, min_size=3, max_size=3), min_size=1, max_size=3),
 )
 def test_what_is_reached_never_goes_down(
     aggregation: Aggregation, stretches: list[list[Counted]]

@@ -196,6 +196,13 @@ def test_a_period_on_many_invoices_comes_to_its_maximum_at_most(
     assert billed + cut == gross
 
 
+def test_a_period_may_have_none() -> None:
+    terms = Reductions(caps=(PeriodCap(OCTOBER, CapTerms(1)),))
+
+    assert terms.cap_of(OCTOBER) == terms.caps[0]
+    assert terms.cap_of(NOVEMBER) is None
+
+
 @pytest.mark.parametrize("kind", [LineKind.USAGE, LineKind.FEE, LineKind.UNUSED_FEE])
 def test_a_negative_period_takes_nothing_off(kind: LineKind) -> None:
     cap = PeriodCap(NOVEMBER, CapTerms(100))

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -15,6 +16,7 @@ from billing.rules.ladders import (
     cuts_of,
     growth,
     ladders_of,
+    merged,
     sources_by,
 )
 from billing.rules.money import Currency
@@ -128,6 +130,48 @@ def test_the_highest_value_is_charged_by_its_growth_across_a_split() -> None:
     )
 
     assert amounts(charges) == {"v1": "5.00", "v2": "20.00"}
+
+
+def test_a_latest_value_is_wholly_the_last_price_that_it_had() -> None:
+    disk = MeterTerms("disk_gb", "Disk", "GB", Aggregation.LATEST)
+    offers = [
+        offer("v1", "1", span=Period(NOVEMBER.start, HALF), meter=disk),
+        offer("v2", "10", span=Period(HALF, NOVEMBER.end), meter=disk),
+    ]
+    held = Counted(1, Decimal(5), Decimal(5), Decimal(5))
+    grown = Counted(0, latest=Decimal(7))
+    series = [
+        SeriesUsage(disk, {"app": "a"}, {0: held, 1: grown}),
+        SeriesUsage(disk, {"app": "b"}, {0: held}),
+    ]
+
+    assert amounts(charged(offers, *series)[0]) == {"v1": "5.00", "v2": "70.00"}
+    others = [replace(x, filters=Filters({"app": frozenset("c")})) for x in offers]
+    none = charged(others, *series)
+    assert none == ([], ["disk_gb 12"])
+
+
+def test_a_fee_is_no_ladder_and_goes_on_from_plan_to_plan() -> None:
+    flat = Terms(Model.FLAT, Currency.USD, amount=Decimal(29))
+    fees = [
+        Offer("pro/base/USD@1", "Base", flat, Period(NOVEMBER.start, HALF)),
+        Offer("max/base/USD@3", "Base", flat, Period(HALF, NOVEMBER.end)),
+    ]
+
+    assert [x.span for x in merged(fees)] == [NOVEMBER]
+    assert [x.version for x in merged([*fees, offer("egress", "1")])] == [
+        "pro/base/USD@1",
+        "egress",
+    ]
+    assert charged(fees) == ([], [])
+
+
+def test_a_series_that_counted_nothing_stands_behind_no_line() -> None:
+    idle = SeriesUsage(EGRESS, {"app": "idle"}, {0: Counted()})
+
+    charges, _ = charged([offer("any", "1")], idle, used({"app": "api"}, 1))
+
+    assert [dict(x.dimensions) for x in charges[0].sources] == [{"app": "api"}]
 
 
 def test_a_count_ignores_values() -> None:

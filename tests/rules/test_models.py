@@ -76,7 +76,9 @@ def test_a_package_is_paid_once_by_the_part_that_begins_it() -> None:
     assert [x.amount.minor for x in (first, second, third)] == [50, 0, 50]
     assert second.steps == ()
     [step] = third.steps
-    assert (step.kind, step.quantity, step.up_to) == (StepKind.PACKAGE, 1, 1_000)
+    assert step.kind is StepKind.PACKAGE
+    assert step.quantity == 1
+    assert step.up_to == 1_000
 
 
 def test_volume_prices_every_part_by_the_tier_of_the_total() -> None:
@@ -106,8 +108,8 @@ def test_a_minimum_is_asked_for_when_less_was_used_and_says_so() -> None:
     [below] = rated(parts(least), 3)
     assert below.amount.major == Decimal("5.00")
     assert [(x.kind, x.quantity, x.exact_minor) for x in below.steps] == [
-        (StepKind.TIER, 3, 300),
-        (StepKind.MINIMUM, 5, 200),
+        (StepKind.TIER, Fraction(3), Fraction(300)),
+        (StepKind.MINIMUM, Fraction(5), Fraction(200)),
     ]
     assert cost(least, 0) == Decimal("5.00")
     assert cost(least, 7) == Decimal("7.00")

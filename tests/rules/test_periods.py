@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.rules.periods import Period, ceil_hour, ended_periods, floor_hour, period_at
+from billing.rules.periods import (
+    Period,
+    ceil_hour,
+    ended_periods,
+    floor_hour,
+    is_within_years,
+    period_at,
+)
 
 instants = st.integers(0, 20 * 365 * 24 * 60).map(
     lambda minutes: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
@@ -83,3 +90,16 @@ def test_ended_periods_are_all_and_only_those_that_are_over() -> None:
     ended = list(ended_periods(on(2026, 8, 20), on(2026, 11, 1), 1))
 
     assert [period.start.month for period in ended] == [8, 9, 10]
+
+
+def test_instants_at_the_ends_of_time_are_not_taken() -> None:
+    last = datetime(2199, 12, 31, 23, 59, tzinfo=UTC)
+    far_west = timezone(timedelta(hours=-14))
+
+    assert is_within_years(last)
+    assert not is_within_years(last.replace(tzinfo=far_west))
+    assert not is_within_years(datetime.max.replace(tzinfo=far_west))
+
+
+def test_a_period_reads_by_its_days() -> None:
+    assert str(period_at(datetime(2026, 2, 3, tzinfo=UTC), 31)) == "2026-01-31 to 2026-02-28"
