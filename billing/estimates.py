@@ -13,6 +13,7 @@ from billing.ids import InvoiceId
 from billing.models import Invoice, InvoiceStatus, Organization
 from billing.rules.aggregation import HELD_AGGREGATIONS
 from billing.rules.allocation import allocate
+from billing.rules.caps import CapStanding
 from billing.rules.completeness import SourceState
 from billing.rules.invoicing import Draft
 from billing.rules.ladders import (
@@ -82,6 +83,12 @@ class Estimate:
     def digest(self) -> str:
         """Equal digests are equal estimates, here and on the invoice."""
         return self.draft.digest
+
+    @property
+    def maximum(self) -> CapStanding | None:
+        """How far the period is towards its maximum; None without one."""
+        cap = self.charges.reductions.cap_of(self.period)
+        return None if cap is None else cap.standing(self.lines)
 
     @property
     def unpriced(self) -> tuple[Unpriced, ...]:
