@@ -85,7 +85,7 @@ def test_the_guides_operations_fit_the_schema() -> None:
     guide = (export_schema.SCHEMA_FILE.parent / "graphql.md").read_text()
     operations = re.findall(r"```graphql\n(.*?)```", guide, re.DOTALL)
 
-    assert len(operations) == 6
+    assert len(operations) == 7
     assert [validate(schema._schema, parse(operation)) for operation in operations] == [[]] * 6
 
 
