@@ -6,14 +6,17 @@ from typing import Annotated, Self
 import strawberry
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.charges import Estimate
+from api.bill_diffs import BillDiff, SameDays, bill_diff_of
+from api.charges import SHARES_DEFAULT, Estimate, Shares
 from api.connections import PAGE_SIZE_DEFAULT, After, Connection, First, Keyset, Page
 from api.context import Context, Info
 from api.cost import priced
 from api.invoices import Invoice, InvoiceFilter, invoice_by_number, page_of_invoices
 from api.nodes import Node, global_id
 from api.quarantine import QuarantinedEvent, page_of_quarantine
+from api.reductions import Reduced
 from api.scalars import CurrencyCode
+from api.subscriptions import AlsoEnded, Subscription, subscriptions_of
 from api.usage import Curve, Usage, usage_of
 from billing import accounts, models
 from billing.accounts import OrganizationNotFound
@@ -26,6 +29,7 @@ strawberry.enum(Scope, description="What a key may do; a person's role gives the
 
 BY_SLUG = Keyset("organizations", size=1)
 
+BILL_DIFF_COST = 150
 ESTIMATE_COST = 50
 USAGE_COST = 20
 
@@ -76,10 +80,9 @@ class Membership:
 
 
 @strawberry.type(description="Who is billed.")
-class Organization(Node):
+class Organization(Node, Reduced):
     """Its money needs the scope billing:read, its usage usage:read."""
 
-    row: strawberry.Private[models.Organization]
     key: str = strawberry.field(description="The `subject` of its usage events; never changes.")
     slug: str = strawberry.field(description="Its name in addresses.")
     name: str = strawberry.field(description="For people.")
@@ -114,6 +117,15 @@ class Organization(Node):
         members = await info.context.loaders.members.load(self.row.id)
         return [Membership.of(member) for member in members]
 
+    @strawberry.field(description="What it is on and will be, by start. Needs billing:read.")
+    async def subscriptions(self, info: Info, also_ended: AlsoEnded = False) -> list[Subscription]:
+        """With its own prices there."""
+        info.context.viewer.require(Scope.BILLING_READ, self.row.id)
+        async with info.context.reading() as session:
+            return await subscriptions_of(
+                session, self.row, info.context.now, also_ended=also_ended
+            )
+
     @strawberry.field(
         description="What it owes now, from one snapshot. Needs billing:read.",
         metadata=priced(ESTIMATE_COST),
@@ -122,6 +134,18 @@ class Organization(Node):
         """Made once for a request, whole, so that all its figures are of one moment."""
         info.context.viewer.require(Scope.BILLING_READ, self.row.id)
         return Estimate.of(await info.context.loaders.charges.load(self.row))
+
+    @strawberry.field(
+        description="Why its bill differs from the last issued one; null without one. Needs"
+        " billing:read.",
+        metadata=priced(BILL_DIFF_COST),
+    )
+    async def bill_diff(
+        self, info: Info, same_days: SameDays = False, first: Shares = SHARES_DEFAULT
+    ) -> BillDiff | None:
+        """Of the same moment as `currentCharges`."""
+        info.context.viewer.require(Scope.BILLING_READ, self.row.id)
+        return await bill_diff_of(info, self.row, first, same_days=same_days)
 
     @strawberry.field(
         description="What one meter counted, by default by day. Needs usage:read.",

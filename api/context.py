@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.loaders import Loaders
 from billing.accounts import Viewer
+from billing.ids import OrgId
 from billing.runtime import Runtime
 
 SESSIONS_MAX = 4
@@ -31,6 +32,11 @@ class Context:
         """A session for one resolver's reads. Never open one inside another."""
         async with self._places, self.runtime.sessions() as session:
             yield session
+
+    async def invoiced(self, org_id: OrgId) -> None:
+        """What was issued need not wait for the next sweep to be sent, nor pages to be told."""
+        await self.runtime.nudges.enqueue("push_invoices")
+        await self.runtime.nudges.moved([org_id])
 
 
 Info = strawberry.Info[Context, None]

@@ -1,11 +1,15 @@
-"""Whether the database is away, or has answered that we are wrong."""
+"""Whether the database is away, was overtaken, or has answered that we are wrong."""
 
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from asyncpg import PostgresError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from billing.errors import Conflict
 
 DATABASE_ERRORS: tuple[type[Exception], ...] = (DBAPIError, PostgresError, PoolTimeout, OSError)
 """What may be raised where a database is asked; some OSErrors are a connection we cannot have."""
@@ -28,3 +32,23 @@ def is_database_away(error: BaseException) -> bool:
         return True
     sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
     return sqlstate.startswith(_PASSING_SQLSTATES)
+
+
+_SERIALIZATION_FAILURE = "40001"
+
+
+class ChangedMeanwhile(Conflict):
+    """Somebody else changed what was being worked on: nothing was done, and trying again helps."""
+
+    code = "CHANGED_MEANWHILE"
+
+
+@contextmanager
+def refusing_when_overtaken() -> Iterator[None]:
+    """Raise `ChangedMeanwhile` where a snapshot was overtaken by somebody else's commit."""
+    try:
+        yield
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _SERIALIZATION_FAILURE:
+            raise ChangedMeanwhile("The organization changed meanwhile: try again.") from None
+        raise

@@ -13,6 +13,7 @@ from billing.rules.forecast import forecast_from
 from billing.rules.lines import LineKind
 from billing.rules.money import Money
 from billing.runtime import Runtime
+from billing.subscriptions import Standing, standing_subscriptions
 from web.charts import day_chart
 from web.costs import GROUPS, cost_table
 from web.outlook import Outlook, outlook_of
@@ -28,6 +29,7 @@ class Figures:
     org: Organization
     estimate: Estimate
     outlook: Outlook
+    plans: Sequence[Standing]
     invoices: Sequence[Invoice]
     closing: Mapping[InvoiceId, Money]
     health: SyncHealth
@@ -54,6 +56,7 @@ class Figures:
             "forecast_from": forecast_from(self.estimate.period, self.org.opened_at),
             "changes": self.outlook.changes,
             "chart": day_chart(self.estimate.period, self.outlook.days, currency),
+            "plans": self.plans,
             "invoices": self.invoices,
             "closing": self.closing,
             "health": self.health,
@@ -67,8 +70,9 @@ async def figures_now(runtime: Runtime, org_id: OrgId, before: Figures | None = 
         org = await get_organization_by_id(session, org_id)
         invoices = await invoices_for_org(session, org_id, limit=RECENT_INVOICES)
         health = await sync_health(session, now)
+        plans = await standing_subscriptions(session, org_id, now)
     async with runtime.sessions() as session:
         estimate = await current_estimate(session, org, now)
     closing = await closing_totals(runtime, org, invoices, now)
     outlook = await outlook_of(runtime, org, estimate, before.outlook if before else None)
-    return Figures(org, estimate, outlook, invoices, closing, health)
+    return Figures(org, estimate, outlook, plans, invoices, closing, health)

@@ -18,6 +18,7 @@ PARTS = (
     "costs",
     "draft_for",
     "lines",
+    "plans",
     "invoices",
     "sources",
 )

@@ -1,4 +1,4 @@
-"""Selling items once, starting subscriptions, closing periods."""
+"""Selling items once, closing periods."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,14 +7,13 @@ from typing import Self
 import strawberry
 
 from api.accounts import organization_row
-from api.context import Context, Info
+from api.context import Info
 from api.errors import Payload, RefusalsAsData
 from api.invoices import Invoice
 from api.money import Money
 from api.nodes import global_id
 from api.scalars import CurrencyCode
-from billing import closing, models, one_offs, subscribing
-from billing.ids import OrgId
+from billing import closing, models, one_offs
 from billing.invoices import get_invoice
 from billing.models import Scope
 from billing.rules import money
@@ -42,16 +41,6 @@ class OneOffItem:
         )
 
 
-@strawberry.type(description="An organization on a plan.")
-class Subscription:
-    """Several may be active, as long as no meter is priced twice."""
-
-    id: strawberry.ID = strawberry.field(description="Opaque and stable.")
-    plan: str = strawberry.field(description="The plan's slug.")
-    starts_at: datetime = strawberry.field(description="The whole UTC hour it starts with.")
-    ends_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")
-
-
 @strawberry.input(description="Something to be sold once.")
 class CreateOneOffItemInput:
     """The key makes it safe to send again."""
@@ -74,26 +63,6 @@ class CreateOneOffItemPayload(Payload):
     """The same item for the same key and body."""
 
     item: OneOffItem | None = strawberry.field(default=None, description="What was sold.")
-
-
-@strawberry.input(description="Which plan, for whom, from when.")
-class StartSubscriptionInput:
-    """Starts round down to a whole UTC hour."""
-
-    organization: str = strawberry.field(description="The organization's slug.")
-    plan: str = strawberry.field(description="The plan's slug.")
-    starts_at: datetime | None = strawberry.field(
-        default=None, description="Not in the future and not in a closed period; now if left out."
-    )
-
-
-@strawberry.type(description="The subscription, or why not.")
-class StartSubscriptionPayload(Payload):
-    """Fees in advance are invoiced at once."""
-
-    subscription: Subscription | None = strawberry.field(
-        default=None, description="What was started."
-    )
 
 
 @strawberry.input(description="Which period of whom.")
@@ -143,38 +112,6 @@ class ChargeMutations:
         return CreateOneOffItemPayload(item=OneOffItem.of(row))
 
     @strawberry.mutation(
-        description="Put an organization on a plan. Staff only.",
-        extensions=[RefusalsAsData(StartSubscriptionPayload)],
-    )
-    async def start_subscription(
-        self,
-        info: Info,
-        input: StartSubscriptionInput,
-    ) -> StartSubscriptionPayload:
-        """Fees in advance for the rest of the period are invoiced at once."""
-        context = info.context
-        context.viewer.require_ops()
-        async with context.runtime.sessions.begin() as session:
-            org = await organization_row(context, session, input.organization)
-            row = await subscribing.start_subscription(
-                session,
-                org,
-                input.plan,
-                input.starts_at or context.now,
-                actor=context.viewer.actor,
-                now=context.now,
-            )
-        await _invoiced(context, org.id)
-        return StartSubscriptionPayload(
-            subscription=Subscription(
-                id=global_id("Subscription", org.id, row.id),
-                plan=input.plan,
-                starts_at=row.starts_at,
-                ends_at=row.ends_at,
-            )
-        )
-
-    @strawberry.mutation(
         description="Issue an ended period's invoice without waiting for its grace. Staff only.",
         extensions=[RefusalsAsData(ClosePeriodPayload)],
     )
@@ -192,15 +129,9 @@ class ChargeMutations:
             closed = await closing.close_period_now(
                 session, org, input.period_end, actor=context.viewer.actor, now=context.now
             )
-        await _invoiced(context, org.id)
+        await context.invoiced(org.id)
         async with context.reading() as session:
             await closing.refuse_held(session, closed)
             return ClosePeriodPayload(
                 invoice=Invoice.of(await get_invoice(session, org.id, closed.id))
             )
-
-
-async def _invoiced(context: Context, org_id: OrgId) -> None:
-    """What was issued need not wait for the next sweep to be sent, nor pages to be told."""
-    await context.runtime.nudges.enqueue("push_invoices")
-    await context.runtime.nudges.moved([org_id])

@@ -24,19 +24,37 @@ _FEES = (LineKind.FEE, LineKind.FEE_IN_ADVANCE, LineKind.UNUSED_FEE)
 
 
 async def advance_fee_lines(
-    session: AsyncSession, agreement: Agreement, period: Period, following: Period, basis: Basis
+    session: AsyncSession,
+    agreement: Agreement,
+    period: Period,
+    following: Period,
+    basis: Basis,
+    *,
+    is_next: bool,
 ) -> list[DraftLine]:
-    """What the invoice of `period` has of fees in advance: its own settled, and the next one's."""
+    """What the invoice of `period` has of fees in advance: its own settled, and the next one's.
+
+    Unless it `is_next` to be issued, one that is issued before it takes what is still to be paid of
+    its own: showing that here too would count it twice.
+    """
     whole = Period(period.start, following.end)
     billed = await _billed(session, agreement.org, whole, basis)
+    own = _within(billed, period)
+    if not is_next:
+        own += _coming(agreement, period, own)
     deserved = agreement.fee_lines(period, LineKind.FEE, Timing.ADVANCE)
-    coming = agreement.fee_lines(
-        following, LineKind.FEE_IN_ADVANCE, Timing.ADVANCE, before_it_starts=True
-    )
     return [
-        *_settled(deserved, _within(billed, period), period),
-        *(x for x in _settled(coming, _within(billed, following), following) if x.amount.minor > 0),
+        *_settled(deserved, own, period),
+        *_coming(agreement, following, _within(billed, following)),
     ]
+
+
+def _coming(agreement: Agreement, period: Period, billed: Sequence[DraftLine]) -> list[DraftLine]:
+    """What the invoice before `period` asks for in advance; it gives nothing back."""
+    deserved = agreement.fee_lines(
+        period, LineKind.FEE_IN_ADVANCE, Timing.ADVANCE, before_it_starts=True
+    )
+    return [x for x in _settled(deserved, billed, period) if x.amount.minor > 0]
 
 
 async def _billed(

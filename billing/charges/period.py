@@ -50,7 +50,7 @@ async def charges_for(
     following = period_after(period, org.anchor_day)
     agreement = await agreement_for(session, org, Period(period.start, following.end), basis)
     usage, unpriced = await usage_charges(session, agreement, period, basis)
-    is_next = basis.again is not None or await is_next_to_issue(session, org, period)
+    is_next = basis.again is not None or await is_next_to_issue(session, org, period, basis)
     items = await unbilled_items(session, org, period, basis, also_earlier=is_next)
     corrections = Corrections()
     if is_next:
@@ -58,7 +58,7 @@ async def charges_for(
     own = [
         *(charge.line for charge in usage),
         *agreement.fee_lines(period, LineKind.FEE, Timing.ARREARS),
-        *await advance_fee_lines(session, agreement, period, following, basis),
+        *await advance_fee_lines(session, agreement, period, following, basis, is_next=is_next),
         *(item_line(org, item) for item in items),
     ]
     reductions = await reductions_for(session, org, period, basis, own, corrections.lines)

@@ -11,7 +11,6 @@ from billing.closing.periods import (
     due_invoices,
 )
 from billing.closing.waiving import (
-    ChangedMeanwhile,
     EarlierPeriodOpen,
     InvoiceHeld,
     PeriodAlreadyClosed,
@@ -23,7 +22,6 @@ from billing.closing.waiving import (
 __all__ = [
     "CHUNK_SIZE",
     "GRACE",
-    "ChangedMeanwhile",
     "CloseProgress",
     "CloseReport",
     "Due",

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.audit import record_act
@@ -12,9 +11,8 @@ from billing.closing.periods import begin_periods
 from billing.errors import Conflict
 from billing.holds import holds_of
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, Organization
+from billing.outages import refusing_when_overtaken
 from billing.usage import settle_usage
-
-_SERIALIZATION_FAILURE = "40001"
 
 
 class PeriodNotEnded(Conflict):
@@ -33,12 +31,6 @@ class EarlierPeriodOpen(Conflict):
     """An earlier period has to be closed first: amounts carry from one to the next."""
 
     code = "EARLIER_PERIOD_OPEN"
-
-
-class ChangedMeanwhile(Conflict):
-    """Somebody changed what was being closed: nothing has happened, and trying again helps."""
-
-    code = "CHANGED_MEANWHILE"
 
 
 class InvoiceHeld(Conflict):
@@ -61,13 +53,9 @@ async def close_period_now(
         )
     await settle_usage(session, org.id)
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-    try:
+    with refusing_when_overtaken():
         invoice = await _closing_to(session, org, period_end, now)
         is_issued = await freeze(session, invoice, now)
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == _SERIALIZATION_FAILURE:
-            raise ChangedMeanwhile("The organization changed meanwhile: try again.") from None
-        raise
     await record_act(
         session,
         actor=actor,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +20,9 @@ from billing.models import (
     UsageSeries,
 )
 from billing.rules.money import Currency
+
+_LONGEST_PERIOD = timedelta(days=31)
+"""Who was on a plan within it may have paid for the open period, also when they leave in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,11 @@ async def _paid_until(session: AsyncSession) -> dict[tuple[PlanId, Currency], da
         select(Subscription.plan_id, Organization.currency, func.max(Organization.open_period_end))
         .join(Organization, Organization.id == Subscription.org_id)
         .where(
-            or_(Subscription.ends_at.is_(None), Subscription.ends_at > Organization.open_period_end)
+            Subscription.starts_at < Organization.open_period_end,
+            or_(
+                Subscription.ends_at.is_(None),
+                Subscription.ends_at > Organization.open_period_end - _LONGEST_PERIOD,
+            ),
         )
         .group_by(Subscription.plan_id, Organization.currency)
     )

@@ -12,14 +12,13 @@ from billing.rules.money import Currency
 from billing.rules.periods import ceil_hour
 from billing.rules.prices import Model, Timing
 
-_COMMON = ("effective_from", "model")
-_METERED = (*_COMMON, "included", "minimum", "maximum")
+_METERED = ("model", "included", "minimum", "maximum")
 _FIELDS = {
     Model.PER_UNIT: (*_METERED, "unit_amount"),
     Model.PACKAGE: (*_METERED, "unit_amount", "package_size"),
     Model.GRADUATED: (*_METERED, "tiers"),
     Model.VOLUME: (*_METERED, "tiers"),
-    Model.FLAT: (*_COMMON, "amount", "timing"),
+    Model.FLAT: ("model", "amount", "timing"),
 }
 _TIER_FIELDS = ("up_to", "unit_amount", "flat_amount")
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -31,15 +30,17 @@ _timing = OneOf(Timing, "UNKNOWN_TIMING")
 def read_version(entry: Entry, currency: Currency) -> VersionEntry:
     """A version; `effective_from` is rounded up to a whole UTC hour."""
     asked_for = entry.read("effective_from", instant, _LONG_AGO)
-    return VersionEntry(entry.at, ceil_hour(asked_for), asked_for, _terms(entry, currency))
+    terms = read_terms(entry, currency, besides=("effective_from",))
+    return VersionEntry(entry.at, ceil_hour(asked_for), asked_for, terms)
 
 
-def _terms(entry: Entry, currency: Currency) -> Json:
+def read_terms(entry: Entry, currency: Currency, *, besides: tuple[str, ...] = ()) -> Json:
+    """What a version asks for, as it is stored; fields `besides` are somebody else's to read."""
     before = entry.problem_count
     model = entry.read("model", _model, Model.FLAT)
     if entry.problem_count > before:
         return {}
-    entry.allow(_FIELDS[model], f"A {model} version")
+    entry.allow((*besides, *_FIELDS[model]), f"A {model} version")
     terms: Json = {"model": model.value}
     match model:
         case Model.FLAT:

@@ -35,15 +35,28 @@ def version_words(version: VersionEntry, currency: Currency) -> str:
     start = f"from {instant_words(version.effective_from)}"
     if version.asked_for != version.effective_from:
         start += f" (rounded up from {version.asked_for:%H:%M:%S})"
-    return f"{start}: {_terms_words(terms_of(version.terms, currency))}"
+    return f"{start}: {terms_words(terms_of(version.terms, currency))}"
 
 
-def _terms_words(terms: Terms) -> str:
+def terms_words(terms: Terms) -> str:
+    """`100 included, then 0.02 up to 250, then 0.015 USD a unit, at least 5.00 a period`."""
     if terms.model is Model.FLAT:
         return f"{terms.fee().major} {terms.currency} a period, in {terms.timing.lower()}"
     included = f"{plain(terms.allowance)} included, then " if terms.allowance else ""
     tiers = ", then ".join(_tier_words(tier) for tier in terms.tiers)
-    return f"{included}{tiers} {terms.currency} a unit"
+    return f"{included}{tiers} {terms.currency} {_unit_words(terms)}{_bounds_words(terms)}"
+
+
+def _unit_words(terms: Terms) -> str:
+    if terms.package_size is not None:
+        return f"for each {plain(terms.package_size)} units begun"
+    return "a unit by the whole quantity" if terms.model is Model.VOLUME else "a unit"
+
+
+def _bounds_words(terms: Terms) -> str:
+    bounds = [("at least", terms.minimum or None), ("at most", terms.maximum)]
+    words = [f"{word} {plain(bound)}" for word, bound in bounds if bound is not None]
+    return f", {' and '.join(words)} a period" if words else ""
 
 
 def _tier_words(tier: Tier) -> str:

@@ -5,11 +5,12 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from billing.closing import ChangedMeanwhile, close_period_now
+from billing.closing import close_period_now
 from billing.errors import BillingError
 from billing.estimates import current_estimate
 from billing.invoices import get_invoice, invoices_for_org
 from billing.models import Invoice, InvoiceKind, InvoiceStatus, Organization, Subscription
+from billing.outages import ChangedMeanwhile
 from billing.runtime import Runtime
 from billing.subscribing import StartInClosedPeriod, start_subscription
 from jobs.close_periods import close_periods

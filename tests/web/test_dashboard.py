@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from billing.closing import close_due
-from billing.models import Meter
+from billing.models import Meter, Subscription
 from billing.runtime import Runtime, Sessions
 from tests.factories import a_meter, counted
 from tests.web.site import Acme, an_acme, sign_in, text_of, use
@@ -198,3 +198,24 @@ async def test_a_period_that_is_closing_says_what_it_comes_to_so_far(
 
     assert [(x["total"], x["estimated_total"]) for x in listed[:1]] == [(None, "34.94")]
     assert "1–30 Nov 2026 Closing issued after 2 Dec 2026, 00:00 UTC $34.94 so far" in page
+
+
+async def test_the_plan_is_on_the_page_and_in_its_twin(
+    dana: httpx.AsyncClient, acme: Acme, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        (subscription,) = await session.scalars(select(Subscription))
+        subscription.ends_at = datetime(2026, 11, 20, 15, tzinfo=UTC)
+    page = text_of((await dana.get(acme.path)).text)
+    told = (await dana.get(f"{acme.path}.json")).json()
+
+    assert "Acme-Pro 1 Jan 2025 – 20 Nov 2026, 15:00 UTC" in page
+    assert told["plans"] == [
+        {
+            "plan": "acme-pro",
+            "name": "Acme-Pro",
+            "starts_at": "2025-01-01T00:00:00.000000Z",
+            "trial_ends_at": None,
+            "ends_at": "2026-11-20T15:00:00.000000Z",
+        }
+    ]
