@@ -14,6 +14,8 @@ from billing.usage.declared import MissingValue, NegativeValue
 from billing.usage.shapes import InvalidEvent, attribute, instant
 
 HOURS_MAX = 1_000
+COUNT_MAX = 2_000_000_000
+"""Of one source in one hour; GraphQL's integers end soon after."""
 
 _HEARTBEAT = ("source", "through", "hours")
 _TOTAL = ("hour", "meter", "count", "sum")
@@ -87,8 +89,11 @@ def _hour_total(raw: object, field: str) -> HourTotal:
     with _named(f"{field}."):
         meter = attribute(raw, "meter")
     count = _number(raw, "count", f"{field}.count")
-    if count != int(count):
-        raise InvalidValue(f"{field}.count must be a whole number.", field=f"{field}.count")
+    if count != int(count) or count > COUNT_MAX:
+        raise InvalidValue(
+            f"{field}.count must be a whole number of at most {COUNT_MAX:,}.",
+            field=f"{field}.count",
+        )
     return HourTotal(hour, meter, int(count), _number(raw, "sum", f"{field}.sum"), field)
 
 

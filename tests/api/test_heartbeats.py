@@ -187,6 +187,7 @@ REFUSED: list[tuple[object, str, str | None]] = [
     (hours(meter="egres_gb"), "UNKNOWN_METER", "hours[1].meter"),
     (hours(count=...), "MISSING_VALUE", "hours[1].count"),
     (hours(count=1.5), "INVALID_VALUE", "hours[1].count"),
+    (hours(count=2_000_000_001), "INVALID_VALUE", "hours[1].count"),
     (hours(count=True), "INVALID_VALUE", "hours[1].count"),
     (hours(count="many"), "INVALID_VALUE", "hours[1].count"),
     (hours(count=-1), "NEGATIVE_VALUE", "hours[1].count"),
