@@ -22,6 +22,7 @@ from billing.models import Verdict
 from billing.runtime import Runtime
 from billing.usage import EventVerdict, require_write
 from billing.usage.coalescing import Coalescer
+from billing.usage.events import Accepted
 from billing.usage.store import Delivery
 
 BODY_BYTES_MAX = 10 * 1024 * 1024
@@ -60,6 +61,8 @@ async def _delivery(request: Request, grow: Callable[[int], None]) -> Delivery:
 
 
 def _answer(request: Request, verdicts: Sequence[EventVerdict]) -> Response:
+    if isinstance(verdicts, Accepted) and not request.headers.get("prefer"):
+        return Response(status_code=HTTPStatus.NO_CONTENT)
     if any(one.verdict is not Verdict.ACCEPTED and one.is_refused for one in verdicts):
         return _refusals(verdicts)
     if _wants_representation(request):

@@ -10,14 +10,13 @@ from functools import cache
 from bench.world import (
     METERS,
     ORGANIZATIONS,
-    SOURCE,
     event_type,
     random_organization,
     resource,
+    source,
 )
 
 BATCH = 1_000
-SENDERS = 8
 _QUANTITIES_HUNDREDTHS = 1_000
 _TIMES = 2_000
 _BATCH_TYPE = "application/cloudevents-batch+json"
@@ -45,14 +44,13 @@ class Sending:
     now: datetime
 
     def batches(self, drawn: Iterable[Sequence[int]]) -> Iterator[Request]:
-        """A batch of 1,000 events for each list of 1,000 series; senders take turns."""
+        """A batch of 1,000 events for each list of 1,000 series."""
         times = self._times()
         heads = _heads()
-        for number, series in enumerate(drawn):
-            source = f"{SOURCE}-{number % SENDERS}"
+        for series in drawn:
             quantities = random.choices(range(1, _QUANTITIES_HUNDREDTHS), k=BATCH)
             events = [
-                f'{{"specversion":"1.0","id":"{event_id}","source":"{source}","time":"{at}",'
+                f'{{"specversion":"1.0","id":"{event_id}","time":"{at}",'
                 f'{heads[one]}{hundredths // 100}.{hundredths % 100:02}"}}}}'
                 for event_id, one, at, hundredths in zip(
                     _ids(), series, random.choices(times, k=BATCH), quantities, strict=True
@@ -70,8 +68,8 @@ class Sending:
             hundredths = random.randrange(1, _QUANTITIES_HUNDREDTHS)
             head = heads[random_organization() * METERS + random.randrange(METERS)]
             body = (
-                f'{{"specversion":"1.0","id":"{event_id}","source":"{SOURCE}",'
-                f'"time":"{random.choice(times)}",{head}'
+                f'{{"specversion":"1.0","id":"{event_id}","time":"{random.choice(times)}",'
+                f"{head}"
                 f'{hundredths // 100}.{hundredths % 100:02}"}}}}'
             )
             yield Request(self._encoded(body.encode(), _SINGLE_TYPE), 1, hundredths)
@@ -96,7 +94,8 @@ class Sending:
 def _heads() -> list[str]:
     """The part of an event that says which series it is of: one for each of the million."""
     return [
-        f'"type":"{event_type(meter)}","subject":"org-{organization}",'
+        f'"source":"{source(organization)}","type":"{event_type(meter)}",'
+        f'"subject":"org-{organization}",'
         f'"data":{{"resource":"{resource(organization, meter)}","quantity":"'
         for organization in range(ORGANIZATIONS)
         for meter in range(METERS)

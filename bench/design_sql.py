@@ -1,4 +1,4 @@
-"""The designs' tables and statements; the indexes an audit would want on row events are left out."""
+"""The designs' tables and statements, without the indexes an audit would want on row events."""
 
 SHARDS = 16
 
@@ -69,11 +69,11 @@ INSERT INTO bench.tail (shard, recorded_at, series_ids, occurred_at, quantities,
                         external_ids)
 VALUES ($1, now(), $2, $3, ($4::text[])::numeric[], $5, $6)
 """
-FOLD_ROWS = f"""
+FOLD_ROWS = """
 WITH taken AS (DELETE FROM bench.rows_to_fold WHERE $1::int = 0 RETURNING *)
-{_SUMS} FROM taken GROUP BY 1, 2 ORDER BY 1, 2 {_ADD}
-"""
-FOLD_PACKED = f"""
+SUMS FROM taken GROUP BY 1, 2 ORDER BY 1, 2 ADD
+""".replace("SUMS", _SUMS).replace("ADD", _ADD)
+FOLD_PACKED = """
 WITH taken AS (
     DELETE FROM bench.tail WHERE shard = $1 RETURNING *
 ), readings AS MATERIALIZED (
@@ -89,6 +89,6 @@ WITH taken AS (
            array_agg(external_id), array_agg(recorded_at)
     FROM readings GROUP BY 1
 )
-{_SUMS} FROM readings GROUP BY 1, 2 ORDER BY 1, 2 {_ADD}
-"""
+SUMS FROM readings GROUP BY 1, 2 ORDER BY 1, 2 ADD
+""".replace("SUMS", _SUMS).replace("ADD", _ADD)
 BUCKETS = "SELECT sum(event_count) FROM bench.buckets"

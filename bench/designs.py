@@ -200,7 +200,7 @@ def _table(limit: Limit, designs: Sequence[Design]) -> str:
     insert = median(limit.inserts)
     return "\n".join(
         [
-            "| | events/s acknowledged | of the limit | fold, us/event | B/event | buckets, B/event |",
+            "| | events/s acknowledged | of the limit | fold, us/event | B/event | B/bucket |",
             "|---|---|---|---|---|---|",
             *(
                 f"| {name} | {median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f})"

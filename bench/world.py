@@ -23,7 +23,7 @@ from billing.usage.fingerprints import dimensions_digest
 ORGANIZATIONS = 50_000
 METERS = 20
 RESOURCES = 5
-SOURCE = "bench/sender"
+REGIONS = 8
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 ESTIMATED_ORGANIZATIONS = (0, 45)
 """Those on a plan: the largest of all, and one of the middle (600 of its series' hours a month)."""
@@ -62,6 +62,11 @@ def event_type(meter: int) -> str:
 def resource(organization: int, meter: int) -> str:
     """The one resource the organization uses of this meter."""
     return f"r-{(organization + meter) % RESOURCES}"
+
+
+def source(organization: int) -> str:
+    """Where the organization's events come from: the region it lives in."""
+    return f"bench/region-{organization % REGIONS}"
 
 
 async def make_world(database_url: str) -> str:

@@ -43,7 +43,7 @@ class Passenger:
     runtime: Runtime
     delivery: Delivery
     now: datetime
-    verdicts: asyncio.Future[list[EventVerdict]]
+    verdicts: asyncio.Future[Sequence[EventVerdict]]
 
     @property
     def size(self) -> int:
@@ -61,7 +61,7 @@ class Passenger:
             self.is_small and first.is_small and self.runtime is first.runtime and self.now in hour
         )
 
-    def arrive(self, verdicts: list[EventVerdict]) -> None:
+    def arrive(self, verdicts: Sequence[EventVerdict]) -> None:
         """Tell whoever waits, if anybody still does."""
         if not self.verdicts.done():
             self.verdicts.set_result(verdicts)
@@ -85,13 +85,15 @@ class Coalescer:
 
     async def record(
         self, runtime: Runtime, delivery: Delivery, *, now: datetime
-    ) -> list[EventVerdict]:
+    ) -> Sequence[EventVerdict]:
         """Record one request's events, perhaps together with others'. Durable when it returns.
 
         Ask `require_write` before. Raises `Overloaded`, or what recording these alone raised.
         A caller that is cancelled takes nobody along; its events may be stored or not.
         """
-        verdicts: asyncio.Future[list[EventVerdict]] = asyncio.get_running_loop().create_future()
+        verdicts: asyncio.Future[Sequence[EventVerdict]] = (
+            asyncio.get_running_loop().create_future()
+        )
         passenger = Passenger(runtime, delivery, now, verdicts)
         self.backlog.enter(passenger, passenger.size)
         self._waiting.append(passenger)
@@ -169,7 +171,7 @@ async def _fly_alone(flight: Sequence[Passenger], deadline: float) -> None:
             one.fail(error)
 
 
-async def _recorded(flight: Sequence[Passenger]) -> list[list[EventVerdict]]:
+async def _recorded(flight: Sequence[Passenger]) -> list[Sequence[EventVerdict]]:
     first = flight[0]
     deliveries = [one.delivery for one in flight]
     return await record_deliveries(first.runtime, deliveries, now=first.now)

@@ -26,10 +26,13 @@ SERIES_MAX = 1_000_000
 SOURCES_MAX = 100
 """For each organization: hardly any has ten."""
 
-HEARD_PRECISION = timedelta(seconds=10)
+HEARD_PRECISION = timedelta(minutes=1)
 """A source that never stops is noted once in this while, not with every batch."""
 
-_STAMP = text("SELECT count(*), sum(hashtextextended(meters::text, 0)) FROM meters")
+STAMP = "SELECT count(*) || '/' || coalesce(sum(hashtextextended(meters::text, 0)), 0) FROM meters"
+"""One text that differs whenever the meters' table is not as it was."""
+
+_STAMP = text(STAMP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,11 +45,6 @@ class KnownOrganization:
     shard: int
     heard: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     """By source, until when the last note of it stands: for events' own times, and for receipts."""
-
-    def is_noted(self, source: str, occurred_at: datetime, now: datetime) -> bool:
-        """Whether the last note of this source still stands."""
-        until = self.heard.get(source)
-        return until is not None and occurred_at < until[0] and now < until[1]
 
 
 SeriesKey = tuple[int, int, tuple[str | None, ...]]
@@ -71,19 +69,20 @@ class Desk:
     organizations: dict[str, KnownOrganization] = field(default_factory=dict)
     event_types: dict[str, EventType] = field(default_factory=dict)
     series: dict[SeriesKey, SeriesId] = field(default_factory=dict)
-    _stamp: object = None
+    stamp: object = None
+    """Of the meters that `event_types` are made of."""
     _numbers: Iterator[int] = field(default_factory=count)
 
     async def look_up(self, session: AsyncSession, subjects: set[str]) -> None:
         """Know today's meters, and every one of these organizations that there is."""
-        stamp = tuple((await session.execute(_STAMP)).one())
-        if stamp != self._stamp:
+        stamp = await session.scalar(_STAMP)
+        if stamp != self.stamp:
             found = await meters(session)
             for meter in found:
                 session.expunge(meter)  # else a rollback would make them unreadable
             self.event_types = by_event_type(found)
             self.series.clear()  # they are remembered by what fed them
-            self._stamp = stamp
+            self.stamp = stamp
         if unknown := [key for key in subjects if key not in self.organizations]:
             self._make_room()
             for key, org in (await organizations_by_key(session, unknown)).items():

@@ -1,9 +1,10 @@
 """An event as it came in, and what became of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import overload
 
 import msgspec
 
@@ -76,6 +77,28 @@ class EventVerdict(msgspec.Struct, frozen=True, gc=False):
     def is_refused(self) -> bool:
         """Whether the sender has something to mend: neither counted now nor before."""
         return self.verdict in {Verdict.CONFLICT, Verdict.REJECTED}
+
+
+class Accepted(Sequence[EventVerdict]):
+    """The verdicts on events that were all accepted; each is made when somebody asks for it."""
+
+    def __init__(self, events: Sequence[IncomingEvent]) -> None:
+        self._events = events
+
+    def __len__(self) -> int:
+        """One for each event."""
+        return len(self._events)
+
+    @overload
+    def __getitem__(self, at: int) -> EventVerdict: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[EventVerdict]: ...
+    def __getitem__(self, at: int | slice) -> EventVerdict | Sequence[EventVerdict]:
+        """In the events' order."""
+        if isinstance(at, slice):
+            return Accepted(self._events[at])
+        event = self._events[at]
+        return EventVerdict(Verdict.ACCEPTED, event.id, event.source)
 
 
 def malformed_text(error: Invalid, text: str) -> MalformedEvent:

@@ -38,12 +38,13 @@ WITH taken AS (
         WHERE shard = $1 AND month = ANY ($2::date[]) ORDER BY id LIMIT $4
     ) RETURNING *
 ), readings AS MATERIALIZED (
-    SELECT taken.form, taken.recorded_at, each.*,
-           date_trunc('hour', each.occurred_at, 'UTC') AS hour
+    SELECT form, taken.recorded_at, series_id, quantity, label, source, external_id,
+           timestamptz 'epoch' + instant * interval '1 microsecond' AS occurred_at,
+           timestamptz 'epoch' + instant / 3600000000 * interval '1 hour' AS hour
     FROM taken, unnest(
-        taken.series_ids, taken.occurred_at, taken.quantities, taken.labels, taken.sources,
+        taken.series_ids, taken.instants, taken.quantities, taken.labels, taken.sources,
         taken.external_ids
-    ) AS each (series_id, occurred_at, quantity, label, source, external_id)
+    ) AS each (series_id, instant, quantity, label, source, external_id)
 ), placed AS (
     SELECT *, row_number() OVER (
         PARTITION BY hour, form ORDER BY series_id, occurred_at

@@ -45,17 +45,18 @@ class Sender:
     bound_to: OrgId | None
     near_organizations: dict[str, str] = field(default_factory=dict)
     _answers: dict[KnownOrganization, Forbidden | bool] = field(default_factory=dict)
-    _may_write_all: bool = field(init=False)
+    may_write_all: bool = field(init=False)
+    """Whether nothing is to be decided, whoever the organization is."""
 
     def __post_init__(self) -> None:
         """Nearly everything comes from a platform's own key, for which nothing is to be decided."""
         viewer = self.viewer
         is_unbound = self.bound_to is None and viewer.sees_all
-        self._may_write_all = is_unbound and (viewer.is_staff or Scope.USAGE_WRITE in viewer.scopes)
+        self.may_write_all = is_unbound and (viewer.is_staff or Scope.USAGE_WRITE in viewer.scopes)
 
     def unseen(self, keys: set[str], known: Mapping[str, KnownOrganization]) -> set[str]:
         """Those of the keys that name nobody, as far as they may know."""
-        if self._may_write_all:
+        if self.may_write_all:
             return {key for key in keys if key not in known}
         return {key for key in keys if not self.sees(known.get(key))}
 
@@ -63,15 +64,19 @@ class Sender:
         """Whether they may know that there is such an organization; each is decided once."""
         if org is None:
             return False
-        if self._may_write_all:
+        if self.may_write_all:
             return True
         if org not in self._answers:
             self._answers[org] = self._decide(org.id)
         return self._answers[org] is not False
 
+    def may_write(self, org: KnownOrganization) -> bool:
+        """Whether nothing speaks against recording usage of this one."""
+        return self.may_write_all or (self.sees(org) and self._answers[org] is True)
+
     def require(self, org: KnownOrganization) -> None:
         """Raise `Forbidden` unless they may record usage of one they see."""
-        answer = self._may_write_all or self._answers[org]
+        answer = self.may_write_all or self._answers[org]
         if isinstance(answer, Forbidden):
             raise answer
 

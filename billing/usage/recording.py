@@ -122,6 +122,7 @@ async def _count(
     if counted:
         series_ids, learned.series = await series_of(session, desk, counted, now)
         await append_to_tail(await session.connection(), counted, series_ids, now)
-        learned.heard = await hear_of_sources(session, counted, now)
+        heard = [(one.organization, one.event.source, one.occurred_at) for one in counted]
+        learned.heard = await hear_of_sources(session, heard, now)
         learned.heard_at = now
     return learned

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.ids import MeterId, OrgId, SeriesId
 from billing.models import UsageSeries
 from billing.usage.candidates import Candidate
-from billing.usage.declared import Reading
+from billing.usage.declared import Feed
 from billing.usage.desk import Desk, KnownOrganization, SeriesKey
 from billing.usage.fingerprints import dimensions_digest
 from billing.usage.rows import as_given, insert_rows
@@ -42,18 +42,23 @@ async def series_of(
     known = desk.series
     ids = [known.get(key) for key in keys]
     unknown = {
-        key: whose for key, found, whose in zip(keys, ids, readings, strict=True) if not found
+        key: (org, reading.feed)
+        for key, found, (org, reading) in zip(keys, ids, readings, strict=True)
+        if not found
     }
-    news = await _found_or_created(session, unknown, now) if unknown else {}
+    news = await found_or_created(session, unknown, now)
     return [found or news[key] for key, found in zip(keys, ids, strict=True)], news
 
 
-async def _found_or_created(
+async def found_or_created(
     session: AsyncSession,
-    unknown: Mapping[SeriesKey, tuple[KnownOrganization, Reading]],
+    unknown: Mapping[SeriesKey, tuple[KnownOrganization, Feed]],
     now: datetime,
 ) -> dict[SeriesKey, SeriesId]:
-    wanted = [_described(org, reading) for org, reading in unknown.values()]
+    """What the desk does not know."""
+    if not unknown:
+        return {}
+    wanted = [_described(org, feed, key[2]) for key, (org, feed) in unknown.items()]
     ids = await _find(session, wanted)
     if len(ids) < len(wanted):
         new = [one for place, one in enumerate(wanted) if place not in ids]
@@ -62,10 +67,9 @@ async def _found_or_created(
     return {key: ids[place] for place, key in enumerate(unknown)}
 
 
-def _described(org: KnownOrganization, reading: Reading) -> Described:
-    meter = reading.feed.meter
-    named = reading.feed.named(reading.dimensions)
-    return Described(org.id, meter.id, dimensions_digest(named), named)
+def _described(org: KnownOrganization, feed: Feed, dimensions: Sequence[str | None]) -> Described:
+    named = feed.named(dimensions)
+    return Described(org.id, feed.meter.id, dimensions_digest(named), named)
 
 
 async def _create(session: AsyncSession, new: Iterable[Described], now: datetime) -> None:

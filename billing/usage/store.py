@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy.exc import DBAPIError
 
@@ -12,11 +12,13 @@ from billing.errors import Forbidden
 from billing.ids import OrgId
 from billing.models import Scope, Verdict
 from billing.runtime import Runtime
-from billing.usage.desk import Desk
-from billing.usage.events import EventVerdict, IncomingEvent, MalformedEvent
+from billing.usage.desk import Desk, Learned
+from billing.usage.events import Accepted, EventVerdict, IncomingEvent, MalformedEvent
 from billing.usage.intake import Sender, Submission
 from billing.usage.quarantine import keep_refused
 from billing.usage.recording import Recorded, Settled, record
+from billing.usage.usual import are_usual_senders, usual_batch
+from billing.usage.wholesale import Unusual, record_wholesale
 
 _DEADLOCK = "40P01"
 _SERIALIZATION_FAILURE = "40001"
@@ -46,16 +48,50 @@ async def record_usage(
     """
     require_write(viewer)
     [verdicts] = await record_deliveries(runtime, [Delivery(events, viewer)], now=now)
-    return verdicts
+    return list(verdicts)
 
 
 async def record_deliveries(
     runtime: Runtime, deliveries: Sequence[Delivery], *, now: datetime
-) -> list[list[EventVerdict]]:
+) -> list[Sequence[EventVerdict]]:
     """Several requests in one transaction: verdicts for each, in their order.
 
     Where it fails nothing of any of them is stored. Ask `require_write` of each viewer before.
     """
+    if await _record_usual(runtime, deliveries, now):
+        return [Accepted(cast(Sequence[IncomingEvent], one.events)) for one in deliveries]
+    return await _record_each(runtime, deliveries, now)
+
+
+async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: datetime) -> bool:
+    """Whether all of it was usual, and is recorded; else nothing of it is."""
+    desk = runtime.remembered(Desk)
+    events = [event for one in deliveries for event in one.events]
+    batch = usual_batch(desk, events, now)
+    if (
+        batch is None
+        or not events
+        or not are_usual_senders((one.viewer for one in deliveries), batch.organizations)
+    ):
+        return False
+
+    async def attempt() -> Learned:
+        async with runtime.sessions.begin() as session:
+            return await record_wholesale(session, desk, batch, now)
+
+    try:
+        learned = await again_on_deadlock(attempt)
+    except Unusual:
+        return False
+    desk.learn(learned)
+    await runtime.nudges.moved([org.id for org in batch.organizations])
+    return True
+
+
+async def _record_each(
+    runtime: Runtime, deliveries: Sequence[Delivery], now: datetime
+) -> list[Sequence[EventVerdict]]:
+    """Every event judged by itself; what is refused of them is kept."""
     desk = runtime.remembered(Desk)
     submissions = [
         Submission(event, now, sender)

@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.ids import SeriesId
 from billing.models import Form
 from billing.usage.candidates import Candidate
+from billing.usage.columns import microseconds_of
 
 _APPEND = """
-INSERT INTO usage_tail (shard, form, month, recorded_at, series_ids, occurred_at, quantities,
+INSERT INTO usage_tail (shard, form, month, recorded_at, series_ids, instants, quantities,
                         labels, sources, external_ids)
 VALUES ($1, $2, $3, $4, $5, $6, ($7::text[])::numeric[], $8, $9, $10)
 """
@@ -24,7 +25,7 @@ class Pack(msgspec.Struct):
     """Readings of one shard, form and month, as arrays side by side."""
 
     series_ids: list[SeriesId] = msgspec.field(default_factory=list)
-    occurred_at: list[datetime] = msgspec.field(default_factory=list)
+    instants: list[int] = msgspec.field(default_factory=list)
     quantities: list[str] = msgspec.field(default_factory=list)
     labels: list[str] = msgspec.field(default_factory=list)
     sources: list[str] = msgspec.field(default_factory=list)
@@ -53,7 +54,7 @@ async def append_to_tail(
             date(year, month, 1),
             now,
             pack.series_ids,
-            pack.occurred_at,
+            pack.instants,
             pack.quantities,
             pack.labels or None,
             pack.sources,
@@ -69,13 +70,14 @@ def _packed(counted: Iterable[Candidate], series_ids: Iterable[SeriesId]) -> dic
     next_id = iter(series_ids)
     for candidate in counted:
         org, at, event = candidate.organization, candidate.occurred_at, candidate.event
+        instant = microseconds_of(at)
         for reading in candidate.readings:
             key = (org.shard, reading.feed.form, at.year, at.month)
             pack = packs.get(key)
             if pack is None:
                 pack = packs[key] = Pack()
             pack.series_ids.append(next(next_id))
-            pack.occurred_at.append(at)
+            pack.instants.append(instant)
             pack.quantities.append(reading.quantity)
             pack.sources.append(event.source)
             pack.external_ids.append(event.id)

@@ -46,7 +46,7 @@ CREATE TABLE usage_tail (
     month date NOT NULL,
     recorded_at timestamptz NOT NULL,
     series_ids bigint[] NOT NULL,
-    occurred_at timestamptz[] NOT NULL,
+    instants bigint[] NOT NULL,
     quantities numeric[] NOT NULL,
     labels text[],
     sources text[] NOT NULL,
@@ -127,12 +127,15 @@ FROM (
         chunk.external_ids, chunk.recorded_at
     ) AS each (series_id, occurred_at, quantity, label, source, external_id, recorded_at)
     UNION ALL
-    SELECT shard, form, date_trunc('hour', each.occurred_at, 'UTC'), series_id, source,
-           external_id, each.occurred_at, quantity, label, tail.recorded_at, false
+    SELECT shard, form, date_trunc('hour', at.occurred_at, 'UTC'), series_id, source,
+           external_id, at.occurred_at, quantity, label, tail.recorded_at, false
     FROM usage_tail AS tail, unnest(
-        tail.series_ids, tail.occurred_at, tail.quantities, tail.labels, tail.sources,
+        tail.series_ids, tail.instants, tail.quantities, tail.labels, tail.sources,
         tail.external_ids
-    ) AS each (series_id, occurred_at, quantity, label, source, external_id)
+    ) AS each (series_id, instant, quantity, label, source, external_id),
+    LATERAL (
+        SELECT timestamptz 'epoch' + instant * interval '1 microsecond' AS occurred_at
+    ) AS at
 ) AS packed JOIN usage_series AS series ON series.id = packed.series_id
 """
 

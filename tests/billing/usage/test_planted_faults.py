@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.usage import folding, identities, recounting
+from billing.usage import folding, identities, recounting, wholesale
 from tests.billing.usage import checks
 from tests.billing.usage.checks import Check
 from tests.billing.usage.conftest import Usage
@@ -41,6 +41,12 @@ FROM unnest($1::uuid[]) AS whole JOIN usage_identities AS held
   ON held.key = md5(whole || to_char(held.occurred_at AT TIME ZONE 'UTC', 'YYYYMM'))::uuid
 """
 
+WHOLESALE_BY_MONTH = (
+    "SELECT key, fingerprint,",
+    "SELECT md5(key || to_char((timestamptz 'epoch' + instant * interval '1 microsecond')"
+    " AT TIME ZONE 'UTC', 'YYYYMM'))::uuid, fingerprint,",
+)
+
 Fault = tuple[object, str, tuple[str, str]]
 """Module, its statement's name, and what stands there instead of a part of it."""
 
@@ -62,6 +68,7 @@ FAULTS: dict[str, tuple[Check, list[Fault]]] = {
         [
             (identities, "_CLAIM", (identities._CLAIM, CLAIM_BY_MONTH)),
             (identities, "_FIND", (identities._FIND, FIND_BY_MONTH)),
+            (wholesale, "_CLAIM", WHOLESALE_BY_MONTH),
         ],
     ),
     "ties by arrival": (
@@ -110,7 +117,9 @@ async def test_identities_by_month_hold_within_the_month(
     declared: Usage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault is the month alone: else it would prove nothing."""
-    monkeypatch.setattr(identities, "_CLAIM", CLAIM_BY_MONTH)
-    monkeypatch.setattr(identities, "_FIND", FIND_BY_MONTH)
+    _, faults = FAULTS["identity by month"]
+    for module, name_of_it, (part, instead) in faults:
+        faulty = planted(getattr(module, name_of_it), part, instead)
+        monkeypatch.setattr(module, name_of_it, faulty)
 
     await checks.folds_add_up(declared)
