@@ -13,6 +13,7 @@ from api.lines import LineItem
 from api.loaders import Current
 from api.money import Money
 from api.periods import Period
+from api.reductions import MaximumBill
 from api.scalars import exactly
 from billing.errors import Invalid
 from billing.forecasts import forecast_for
@@ -175,6 +176,13 @@ class Estimate:
             digest=value.digest,
             unpriced=[UnpricedUsage.of(one) for one in value.unpriced],
         )
+
+    @strawberry.field(description="How far it is towards the maximum bill; null without one.")
+    def maximum_bill(self) -> MaximumBill | None:
+        """Before tax, grants and credit."""
+        estimate = self.current.estimate
+        standing = estimate.maximum
+        return None if standing is None else MaximumBill.of(standing, estimate.draft.currency)
 
     @strawberry.field(description="The invoice's lines as they would stand, in order.")
     def lines(self) -> list[LineItem]:

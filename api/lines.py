@@ -11,7 +11,7 @@ from api.periods import Period
 from api.scalars import exactly
 from billing import models
 from billing.invoices import draft_line_of
-from billing.rules import rating
+from billing.rules import money, rating
 from billing.rules.lines import DraftLine, LineKind
 from billing.rules.money import Currency
 from billing.rules.rating import StepKind
@@ -26,16 +26,19 @@ class Step:
 
     kind: StepKind = strawberry.field(description="What the step does.")
     quantity: Decimal = strawberry.field(
-        description="Units in this step; for PRORATION the hours charged."
+        description="Units in this step; for PRORATION the hours charged, for PACKAGE the packages,"
+        " for MINIMUM and MAXIMUM the bound itself in major units."
     )
     unit_amount: Decimal = strawberry.field(
-        description="Major units for one; for PRORATION the whole period's fee."
+        description="Major units for one; for PRORATION the whole period's fee, for MINIMUM and"
+        " MAXIMUM 0."
     )
     exact_amount: Decimal = strawberry.field(
         description="What the step comes to, unrounded, to 12 decimals."
     )
     up_to: Decimal | None = strawberry.field(
-        description="The tier's upper bound, inclusive; null when it has none."
+        description="The tier's upper bound, inclusive; null when it has none; for PACKAGE the"
+        " units of one package."
     )
     of_hours: int | None = strawberry.field(
         description="For PRORATION the hours of the whole period; else null."
@@ -74,6 +77,16 @@ class LineItem:
     exact_amount: Decimal = strawberry.field(
         description="Major units before rounding, to 12 decimals."
     )
+    reduced: Money = strawberry.field(
+        description="The part of it that coupons and the maximum bill took, by lines of their own."
+    )
+    granted: Money = strawberry.field(
+        description="The part of it that promotional grants paid, by lines of their own."
+    )
+    net: Money = strawberry.field(description="What is left of it, before tax.")
+    corrects: str | None = strawberry.field(
+        description="The number of the invoice that a TRUE_UP corrects; else null."
+    )
     steps: list[Step] = strawberry.field(description="The arithmetic that leads to the amount.")
 
     @classmethod
@@ -91,6 +104,10 @@ class LineItem:
             unit=line.unit,
             amount=Money.of(line.amount),
             exact_amount=exact_major(line.exact_minor, currency),
+            reduced=Money.of(money.Money(line.reduced_minor, currency)),
+            granted=Money.of(money.Money(line.granted_minor, currency)),
+            net=Money.of(money.Money(line.net_minor, currency)),
+            corrects=line.corrects,
             steps=[Step.of(step, currency) for step in line.steps],
         )
 

@@ -10,13 +10,25 @@ from api.cost import CostLimit
 from api.limits import TOKENS_MAX, Limits
 from api.mutations.accounts import AccountMutations
 from api.mutations.charges import ChargeMutations
+from api.mutations.corrections import CorrectionMutations
+from api.mutations.overrides import OverrideMutations
+from api.mutations.reductions import ReductionMutations
+from api.mutations.subscriptions import SubscriptionMutations
 from api.mutations.usage import UsageMutations
 from api.queries import Query
 from api.scalars import SCALARS
 
 
 @strawberry.type(description="What can be done. Expected failures are data: `userErrors`.")
-class Mutation(UsageMutations, ChargeMutations, AccountMutations):
+class Mutation(
+    UsageMutations,
+    ChargeMutations,
+    CorrectionMutations,
+    SubscriptionMutations,
+    OverrideMutations,
+    ReductionMutations,
+    AccountMutations,
+):
     """By noun."""
 
 

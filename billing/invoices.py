@@ -22,7 +22,7 @@ from billing.models import (
     SyncState,
 )
 from billing.rules.invoicing import Draft, Settlement
-from billing.rules.lines import DraftLine, quantity_of
+from billing.rules.lines import DraftLine, LineKind, corrected_number, quantity_of
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period
 from billing.rules.quantities import plain
@@ -134,6 +134,7 @@ def draft_line_of(line: InvoiceLine, currency: Currency) -> DraftLine:
         product=line.product,
         reduced_minor=line.reduced_minor,
         granted_minor=line.granted_minor,
+        corrects=corrected_number(line.key) if line.kind is LineKind.TRUE_UP else None,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from billing.rules.lines import DraftLine
-from billing.rules.money import Currency
+from billing.rules.money import MINUS, Currency
 from billing.rules.rating import Step, StepKind
 from web.formats import money, quantity, unit_price, work
 
@@ -40,12 +40,20 @@ def _pricing(line: DraftLine, steps: Sequence[Step]) -> str:
         parts.append(_part(step, line.unit, place if is_ladder else "", currency))
         if step.kind is StepKind.TIER:
             place = "next "
-    told = " + ".join(parts)
+    told = _joined(parts)
     if len(steps) > 1:
         told += f" → {work(line.exact_minor, currency)}"
     if line.exact_minor != line.amount.minor:
         told += f", rounded to {money(line.amount)}"
     return told
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """A sum as it is written: what is taken off has its minus already."""
+    return "".join(
+        part if not i else f" {MINUS} {part[1:]}" if part.startswith(MINUS) else f" + {part}"
+        for i, part in enumerate(parts)
+    )
 
 
 def _part(step: Step, unit: str | None, place: str, currency: Currency) -> str:
@@ -56,5 +64,17 @@ def _part(step: Step, unit: str | None, place: str, currency: Currency) -> str:
             return f"{quantity(step.quantity)} of {step.of} hours × {price} {equals}"
         case StepKind.TIER_ENTRY:
             return f"{price} on entering the tier"
+        case StepKind.PACKAGE:
+            size = quantity(step.up_to or Fraction(0), unit)
+            packages = "package" if step.quantity == 1 else "packages"
+            return f"{quantity(step.quantity)} {packages} of {size} × {price} {equals}"
+        case StepKind.MINIMUM:
+            return f"{cost} up to the minimum of {_bound(step, currency)}"
+        case StepKind.MAXIMUM:
+            return f"{cost} above the maximum of {_bound(step, currency)}"
         case _:
             return f"{place}{quantity(step.quantity, unit)} × {price} {equals}"
+
+
+def _bound(step: Step, currency: Currency) -> str:
+    return work(step.quantity * currency.minor_per_major, currency)

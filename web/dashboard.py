@@ -9,7 +9,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.accounts import Viewer
 from billing.ids import OrgId
+from billing.models import Scope
 from billing.runtime import Runtime
 from web.auth import data, organization_of, page
 from web.costs import chosen_group
@@ -31,13 +33,25 @@ SILENT_SECONDS_MAX = 45
 
 async def dashboard(request: Request) -> Response:
     """The page, whole without any script. It includes the parts that the stream pushes."""
+    return await billing_page(request)
+
+
+async def billing_page(
+    request: Request, *, status: int = 200, refusal: str | None = None, given: str = ""
+) -> Response:
+    """The page; with the words of a `refusal` where its form had `given` what cannot be."""
     group = chosen_group(request.query_params.get("group"))
     figures = await _figures(request)
+    viewer: Viewer = request.state.viewer
     return render(
         request,
         "billing/dashboard.html",
+        status=status,
         is_live=request.query_params.get("live") != "off",
         silent_seconds=SILENT_SECONDS_MAX,
+        may_set_maximum=viewer.may(Scope.BILLING_WRITE, figures.org.id),
+        refusal=refusal,
+        given=given,
         **figures.context(group),
     )
 

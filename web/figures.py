@@ -17,6 +17,7 @@ from billing.subscriptions import Standing, standing_subscriptions
 from web.charts import day_chart
 from web.costs import GROUPS, cost_table
 from web.outlook import Outlook, outlook_of
+from web.reduced import reduced_context
 from web.statement import section, sections
 
 RECENT_INVOICES = 6
@@ -48,7 +49,7 @@ class Figures:
             "is_used": any(line.quantity for line in usage.lines),
             "fees": fees,
             "one_offs": one_offs,
-            "accrued_exact": usage.exact_minor + fees.exact_minor + one_offs.exact_minor,
+            **reduced_context(self.estimate),
             "sections": sections(lines, currency),
             "costs": cost_table(self.estimate, group),
             "groups": GROUPS,

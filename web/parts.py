@@ -13,6 +13,7 @@ PARTS = (
     "now",
     "freshness",
     "unpriced",
+    "maximum",
     "chart",
     "changes",
     "costs",

@@ -84,6 +84,11 @@ def price_of(version: str) -> str:
     return version.rpartition("@")[0] or version
 
 
+def corrected_number(key: str) -> str:
+    """The number of the invoice that a true-up's key names: `pro/egress/USD~ACME-0001`."""
+    return key.rpartition("~")[2]
+
+
 def plain_line(
     kind: LineKind, key: str, description: str, amount: Money, span: Period
 ) -> DraftLine:

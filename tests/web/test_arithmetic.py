@@ -1,6 +1,9 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
+from billing.rules.aggregation import Aggregation, MeterTerms
 from billing.rules.lines import DraftLine, LineKind, rated_line
 from billing.rules.money import Currency
 from billing.rules.periods import Period
@@ -8,6 +11,7 @@ from billing.rules.prices import Model, Terms, Tier
 from billing.rules.rating import Segment, rate_fee, rate_ladder
 from web.arithmetic import sentences
 
+EGRESS = MeterTerms("egress_gb", "Egress", "GB", Aggregation.SUM)
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 
 
@@ -15,11 +19,17 @@ def usage_line(
     quantity: str, *tiers: Tier, allowance: str = "0", currency: Currency = Currency.USD
 ) -> DraftLine:
     model = Model.GRADUATED if len(tiers) > 1 else Model.PER_UNIT
-    terms = Terms(model, currency, tuple(tiers), Decimal(allowance))
-    [rated] = rate_ladder([Segment("p@1", terms, NOVEMBER)], [Decimal(quantity)], NOVEMBER)
-    return rated_line(
-        LineKind.USAGE, rated, description="Egress", segment=0, unit="GB", product="Egress"
-    )
+    return line_of(Terms(model, currency, tuple(tiers), Decimal(allowance)), quantity)
+
+
+def line_of(terms: Terms, quantity: str) -> DraftLine:
+    [rated] = rate_ladder([Segment("p@1", terms, NOVEMBER)], [Fraction(quantity)], NOVEMBER)
+    return rated_line(LineKind.USAGE, rated, description="Egress", meter=EGRESS)
+
+
+def priced(model: Model, *tiers: Tier, **more: Any) -> Terms:
+    figures = {name: Decimal(value) for name, value in more.items()}
+    return Terms(model, Currency.USD, tiers, **figures)
 
 
 def told(line: DraftLine) -> list[str]:
@@ -65,7 +75,7 @@ def test_worked_example_9_a_part_of_the_month() -> None:
     terms = Terms(Model.FLAT, Currency.USD, amount=Decimal("29.00"))
     span = Period(datetime(2026, 11, 15, 14, tzinfo=UTC), NOVEMBER.end)
     rated = rate_fee(Segment("p@1", terms, span), NOVEMBER)
-    line = rated_line(LineKind.FEE, rated, description="Pro", segment=0, unit=None, product="Fees")
+    line = rated_line(LineKind.FEE, rated, description="Pro")
 
     assert told(line) == ["370 of 720 hours × $29.00 ≈ $14.902778, rounded to $14.90"]
 
@@ -73,6 +83,31 @@ def test_worked_example_9_a_part_of_the_month() -> None:
 def test_a_whole_fee_needs_no_words() -> None:
     terms = Terms(Model.FLAT, Currency.USD, amount=Decimal("29.00"))
     rated = rate_fee(Segment("p@1", terms, NOVEMBER), NOVEMBER)
-    line = rated_line(LineKind.FEE, rated, description="Pro", segment=0, unit=None, product="Fees")
+    line = rated_line(LineKind.FEE, rated, description="Pro")
 
     assert told(line) == []
+
+
+def test_packages_are_whole() -> None:
+    package = priced(Model.PACKAGE, a_tier(None, "0.50"), package_size="1000")
+    assert told(line_of(package, "2001")) == ["3 packages of 1,000 GB × $0.50 = $1.50"]
+    assert told(line_of(package, "1")) == ["1 package of 1,000 GB × $0.50 = $0.50"]
+
+
+def test_volume_is_one_price_for_everything() -> None:
+    volume = priced(Model.VOLUME, a_tier("100", "0.10"), a_tier(None, "0.05", "3"))
+    assert told(line_of(volume, "120")) == [
+        "$3.00 on entering the tier + 120 GB × $0.05 = $6.00 → $9.00"
+    ]
+
+
+def test_the_least_and_the_most_are_said() -> None:
+    bounded = priced(Model.PER_UNIT, a_tier(None, "1"), minimum="5", maximum="9")
+
+    assert told(line_of(bounded, "3")) == [
+        "3 GB × $1.00 = $3.00 + $2.00 up to the minimum of $5.00 → $5.00"
+    ]
+    assert told(line_of(bounded, "12")) == [
+        "12 GB × $1.00 = $12.00 − $3.00 above the maximum of $9.00 → $9.00"
+    ]
+    assert told(line_of(bounded, "0")) == ["$5.00 up to the minimum of $5.00"]
