@@ -71,6 +71,14 @@ class Basis:
         return or_(ended_at.is_(None), ended_at > (self.known_at or self.now))
 
     @property
+    def awaiting(self) -> ColumnElement[bool]:
+        """Invoices of ended periods that were still to be issued."""
+        if self.known_at is None:
+            return Invoice.status == InvoiceStatus.CLOSING
+        was_there = or_(Invoice.revision == 0, Invoice.recorded_at <= self.known_at)
+        return and_(was_there, or_(Invoice.issued_at.is_(None), Invoice.issued_at > self.known_at))
+
+    @property
     def counting(self) -> ColumnElement[bool]:
         """Invoices that had been issued, and not withdrawn."""
         if self.known_at is None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from billing.charges.basis import Basis
-from billing.charges.reducing import coupon_terms, period_cap
+from billing.charges.reducing import caps_of, coupon_terms
 from billing.charges.reissuing import already_corrected, corrected_before, is_issued_again
 from billing.ids import InvoiceId
 from billing.invoices import draft_line_of
@@ -31,6 +31,7 @@ from billing.rules.lines import LINE_ORDER, DraftLine, LineKind, plain_line
 from billing.rules.money import Money
 from billing.rules.periods import Period
 from billing.rules.reductions import Reductions, reduced
+from billing.usage.months import archived_months, month_of
 
 UsageLines = Callable[[AsyncSession, Organization, Period, Basis], Awaitable[list[DraftLine]]]
 """A period's usage lines, as charges are made of them."""
@@ -59,7 +60,8 @@ async def corrections_for(
     An invoice that is computed again corrects what it corrected: its notes are gone.
     """
     is_again = await is_issued_again(session, org, period, basis)
-    lines, invoices = [], []
+    lines: list[DraftLine] = []
+    invoices: list[tuple[str, InvoiceId]] = []
     if is_again:
         lines, invoices = await already_corrected(session, org, period, basis)
     touched, notes = await _touched(session, org, period, basis)
@@ -78,6 +80,8 @@ async def _touched(
     """The invoices that may have to be corrected, and the notes that say so."""
     if basis.again is not None:
         return await _corrected_by(session, basis.again), ()
+    if basis.known_at is not None:
+        return await _all_before(session, org, period, basis), ()
     rows = await session.execute(
         select(LateUsage.id, LateUsage.day).where(
             LateUsage.org_id == org.id, LateUsage.day < cast(period.end, Date)
@@ -112,6 +116,32 @@ async def _corrected_by(session: AsyncSession, again: Invoice) -> Sequence[Invoi
         .options(selectinload(Invoice.lines))
     )
     return rows.all()
+
+
+async def _all_before(
+    session: AsyncSession, org: Organization, period: Period, basis: Basis
+) -> Sequence[Invoice]:
+    """Of an earlier instant the notes are gone: every period with its events here is computed.
+
+    Nothing is counted into an archived month, so it owes nothing.
+    """
+    archived = await archived_months(session)
+    rows = await session.scalars(
+        select(Invoice)
+        .where(
+            Invoice.org_id == org.id,
+            Invoice.kind == InvoiceKind.PERIOD,
+            Invoice.period_start < period.start,
+            basis.counting,
+        )
+        .order_by(Invoice.period_start)
+        .options(selectinload(Invoice.lines))
+    )
+    return [
+        invoice
+        for invoice in rows
+        if not archived & {month_of(invoice.period_start), month_of(invoice.period_end)}
+    ]
 
 
 async def _noted(
@@ -194,15 +224,16 @@ async def _again(
     lines: Sequence[DraftLine],
     basis: Basis,
 ) -> list[DraftLine]:
-    """The invoice's own lines after the coupons it had and the maximum of its period."""
+    """The invoice's own lines after the coupons it had and the maxima of their periods."""
     codes = [x.key.removeprefix("coupon/") for x in stored if x.kind is LineKind.COUPON]
     rows = await session.scalars(
         select(Coupon)
         .where(Coupon.org_id == org.id, Coupon.code.in_(codes))
         .order_by(Coupon.recorded_at, Coupon.id)
     )
-    cap = await period_cap(session, org, invoice.period, basis)
-    terms = Reductions(coupons=tuple(coupon_terms(row) for row in rows), caps=(cap,) if cap else ())
+    true_ups = [x for x in stored if x.kind is LineKind.TRUE_UP]
+    caps = await caps_of(session, org, invoice.period, basis, lines, true_ups)
+    terms = Reductions(coupons=tuple(coupon_terms(row) for row in rows), caps=caps)
     ordered = sorted(lines, key=lambda line: LINE_ORDER[line.kind])
     return [x for x in reduced(ordered, terms, invoice.period, org.currency) if _is_own(x)]
 

@@ -11,7 +11,6 @@ from billing.models import (
     Invoice,
     InvoiceKind,
     InvoiceLine,
-    InvoiceStatus,
     OneOffItem,
     Organization,
 )
@@ -20,8 +19,10 @@ from billing.rules.money import Money
 from billing.rules.periods import Period
 
 
-async def is_next_to_issue(session: AsyncSession, org: Organization, period: Period) -> bool:
-    """Whether nothing before `period` is still to be issued.
+async def is_next_to_issue(
+    session: AsyncSession, org: Organization, period: Period, basis: Basis
+) -> bool:
+    """Whether nothing before `period` is, or at the basis' instant was, still to be issued.
 
     Only then do carried amounts, corrections and earlier one-off items fall to it; else the
     earlier invoice takes them, and showing them here too would count them twice.
@@ -32,7 +33,7 @@ async def is_next_to_issue(session: AsyncSession, org: Organization, period: Per
         exists()
         .where(Invoice.org_id == org.id)
         .where(Invoice.kind == InvoiceKind.PERIOD)
-        .where(Invoice.status == InvoiceStatus.CLOSING)
+        .where(basis.awaiting)
         .where(Invoice.period_start < period.start)
     )
     return not await session.scalar(select(earlier))

@@ -1,19 +1,29 @@
 """Lines of step 1 of §4, before anything reduces them, and what reductions leave of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
 from tests.reference.money import Currency, largest_remainder
 
-FeeKey = tuple[str, str]
-ChargeKind = Literal["USAGE", "FEE", "UNUSED_FEE", "FEE_IN_ADVANCE", "ONE_OFF"]
+ChargeKind = Literal["USAGE", "FEE", "ONE_OFF", "UNUSED_FEE", "FEE_IN_ADVANCE", "TRUE_UP"]
+LINE_ORDER: tuple[ChargeKind, ...] = (
+    "USAGE",
+    "FEE",
+    "ONE_OFF",
+    "UNUSED_FEE",
+    "FEE_IN_ADVANCE",
+    "TRUE_UP",
+)
 
 
 @dataclass
 class Charge:
-    """One line; `period` is the index of the period it is a cost of, `left` shrinks."""
+    """One line; `period` is the index of the period it is a cost of.
+
+    `left` is what coupons and the cap have left of it, `granted` what promotional grants pay then.
+    """
 
     kind: ChargeKind
     name: str
@@ -21,28 +31,44 @@ class Charge:
     period: int
     quantity: Fraction | None = None
     meter: str | None = None
-    fee: FeeKey | None = None
+    is_fee: bool = False
     left: int = field(init=False)
+    granted: int = 0
 
     def __post_init__(self) -> None:
         self.left = self.amount
 
+    @property
+    def net(self) -> int:
+        """What of it is to be paid, before tax."""
+        return self.left - self.granted
+
     def anew(self) -> "Charge":
         """The same line with nothing taken off yet."""
-        return Charge(
-            self.kind, self.name, self.amount, self.period, self.quantity, self.meter, self.fee
-        )
+        return replace(self, granted=0)
 
 
-def allocate(reduction: int, charges: Sequence[Charge], currency: Currency) -> int:
-    """Take a reduction off the positive lines by largest remainder; answers what found room."""
-    positive = [charge for charge in charges if charge.left > 0]
-    weights = [charge.left for charge in positive]
-    reduction = min(reduction, sum(weights))
-    if reduction <= 0:
-        return 0
-    for charge, part in zip(
-        positive, largest_remainder(reduction, weights, currency.step), strict=True
-    ):
+def in_line_order(charges: Sequence[Charge]) -> list[Charge]:
+    """As lines stand on an invoice, and as ties are decided."""
+    return sorted(charges, key=lambda charge: LINE_ORDER.index(charge.kind))
+
+
+def take_off(reduction: int, charges: Sequence[Charge], currency: Currency) -> None:
+    """A coupon or the cap takes a reduction off the positive lines, by largest remainder."""
+    for charge, part in _shares(reduction, charges, currency):
         charge.left -= part
-    return reduction
+
+
+def pay_by_grant(drawn: int, charges: Sequence[Charge], currency: Currency) -> None:
+    """A grant pays parts of the positive lines, by largest remainder."""
+    for charge, part in _shares(drawn, charges, currency):
+        charge.granted += part
+
+
+def _shares(total: int, charges: Sequence[Charge], currency: Currency) -> list[tuple[Charge, int]]:
+    positive = [charge for charge in charges if charge.net > 0]
+    if not total:
+        return []
+    weights = [charge.net for charge in positive]
+    assert total <= sum(weights), "no reduction is larger than what it reduces"
+    return list(zip(positive, largest_remainder(total, weights, currency.step), strict=True))

@@ -1,13 +1,13 @@
 """Recurring fees (§4): what a period deserves, and what of it is billed when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 
-from tests.reference.charges import Charge, FeeKey
-from tests.reference.in_force import Active, active_subscriptions, plan_of, version_at
+from tests.reference.charges import Charge
+from tests.reference.in_force import Active, active_subscriptions, plan_of, terms_of, version_at
 from tests.reference.money import Currency, currency_of, minor, rounded
 from tests.reference.periods import Period, hour_up, share_of
 from tests.reference.world import Price, PriceVersion, World
@@ -15,9 +15,9 @@ from tests.reference.world import Price, PriceVersion, World
 
 @dataclass(frozen=True)
 class FeeSegment:
-    """A stretch of one fee on one set of terms."""
+    """A stretch of one fee on one set of terms; `name` is its plan's and its own."""
 
-    key: FeeKey
+    slug: str
     name: str
     version: PriceVersion
     start: datetime
@@ -27,6 +27,10 @@ class FeeSegment:
         """Fee times the share of the period's hours, rounded once."""
         share = share_of(period, self.start, self.end)
         return rounded(share * minor(self.version.amount, currency), currency)
+
+    def goes_on(self, other: "FeeSegment") -> bool:
+        """Whether the other one follows it on equal terms."""
+        return self.end == other.start and terms_of(self.version) == terms_of(other.version)
 
 
 def fee_segments(world: World, period: Period, actives: Sequence[Active]) -> list[FeeSegment]:
@@ -38,11 +42,13 @@ def fee_segments(world: World, period: Period, actives: Sequence[Active]) -> lis
             if price.meter is None:
                 parts += _parts(f"{plan.slug}/{price.slug}", price, period, active)
     merged: list[FeeSegment] = []
-    for part in sorted(parts, key=lambda part: (part.key, part.start, part.name)):
-        last = merged[-1] if merged else None
-        if last and last.key == part.key and last.end == part.start:
-            merged[-1] = FeeSegment(last.key, last.name, last.version, last.start, part.end)
+    last: dict[str, int] = {}
+    for part in sorted(parts, key=lambda part: part.start):
+        place = last.get(part.slug)
+        if place is not None and merged[place].goes_on(part):
+            merged[place] = replace(merged[place], end=part.end)
         else:
+            last[part.slug] = len(merged)
             merged.append(part)
     return merged
 
@@ -57,20 +63,29 @@ def _parts(name: str, price: Price, period: Period, active: Active) -> list[FeeS
     for begin, stop in pairwise(cuts):
         version = version_at(price, begin)
         if version:
-            key = (price.slug, f"{version.amount.normalize()} {version.timing}")
-            found.append(FeeSegment(key, name, version, begin, stop))
+            found.append(FeeSegment(price.slug, name, version, begin, stop))
     return found
 
 
 def fee_charges(
-    world: World, period: Period, following: Period, now: datetime, billed: Sequence[Charge]
+    world: World,
+    period: Period,
+    following: Period,
+    now: datetime,
+    billed: Sequence[Charge],
+    *,
+    is_behind: bool = False,
 ) -> list[Charge]:
-    """Fee lines of the invoice that closes `period`, given the advance lines billed earlier."""
+    """Fee lines of the invoice that closes `period`, given the advance lines billed earlier.
+
+    When `is_behind`, the invoice before it will have what is to be paid in advance.
+    """
     actives = active_subscriptions(world, now)
     this = fee_segments(world, period, actives)
-    coming = fee_segments(world, following, actives)
+    if is_behind:
+        billed = [*billed, *_in_advance(world, period, actives, billed)]
     arrears = [
-        Charge("FEE", s.name, s.amount(period, currency_of(world)), period.index, fee=s.key)
+        Charge("FEE", s.name, s.amount(period, currency_of(world)), period.index, is_fee=True)
         for s in this
         if s.version.timing == "ARREARS"
     ]
@@ -79,10 +94,14 @@ def fee_charges(
         for charge in [
             *arrears,
             *_settled(world, period, this, billed),
-            *_in_advance(world, following, coming, billed),
+            *_in_advance(world, following, actives, billed),
         ]
         if charge.amount
     ]
+
+
+def _is_on_trial(active: Active, instant: datetime) -> bool:
+    return active.fees_from > active.start and active.fees_from > instant
 
 
 def _settled(
@@ -91,57 +110,54 @@ def _settled(
     """What the period deserves in advance fees, minus what was already billed for it."""
     currency = currency_of(world)
     charges = []
-    for key, name, deserved, lines in _by_key(world, period, segments, billed):
+    for name, deserved, lines in _by_name(world, period, segments, billed):
         gross = sum(line.amount for line in lines)
         if deserved >= gross:
-            charges.append(Charge("FEE", name, deserved - gross, period.index, fee=key))
+            charges.append(Charge("FEE", name, deserved - gross, period.index, is_fee=True))
         else:
-            kept = Fraction(sum(line.left for line in lines), gross)
+            kept = Fraction(sum(line.net for line in lines), gross)
             credit = rounded((deserved - gross) * kept, currency)
-            charges.append(Charge("UNUSED_FEE", name, credit, period.index, fee=key))
+            charges.append(Charge("UNUSED_FEE", name, credit, period.index, is_fee=True))
     return charges
 
 
 def _in_advance(
-    world: World, following: Period, segments: Sequence[FeeSegment], billed: Sequence[Charge]
+    world: World, following: Period, actives: Sequence[Active], billed: Sequence[Charge]
 ) -> list[Charge]:
-    """The next period's fees as far as known; a surplus waits for that period's own close."""
+    """The next period's fees as far as known; a surplus waits for that period's own close.
+
+    Nobody is billed before a trial ends: a fee that begins in that period waits for its close too.
+    """
+    begun = [active for active in actives if not _is_on_trial(active, following.start)]
+    segments = fee_segments(world, following, begun)
     return [
-        Charge(
-            "FEE_IN_ADVANCE",
-            name,
-            deserved - sum(line.amount for line in lines),
-            following.index,
-            fee=key,
-        )
-        for key, name, deserved, lines in _by_key(world, following, segments, billed)
-        if deserved > sum(line.amount for line in lines)
+        Charge("FEE_IN_ADVANCE", name, missing, following.index, is_fee=True)
+        for name, deserved, lines in _by_name(world, following, segments, billed)
+        if (missing := deserved - sum(line.amount for line in lines)) > 0
     ]
 
 
-def _by_key(
+def _by_name(
     world: World, period: Period, segments: Sequence[FeeSegment], billed: Sequence[Charge]
-) -> list[tuple[FeeKey, str, int, list[Charge]]]:
-    """Per fee on equal terms: its name, what it deserves, and the lines billed for it."""
+) -> list[tuple[str, int, list[Charge]]]:
+    """Per fee of a plan: its name, what it deserves, and the lines billed for it."""
     advance = [s for s in segments if s.version.timing == "ADVANCE"]
-    earlier = [line for line in billed if line.period == period.index and line.fee]
-    names = {line.fee: line.name for line in reversed(earlier) if line.fee}
-    names |= {segment.key: segment.name for segment in reversed(advance)}
+    earlier = [line for line in billed if line.period == period.index]
+    names = dict.fromkeys([*(s.name for s in advance), *(line.name for line in earlier)])
     return [
         (
-            key,
             name,
-            sum(s.amount(period, currency_of(world)) for s in advance if s.key == key),
-            [line for line in earlier if line.fee == key],
+            sum(s.amount(period, currency_of(world)) for s in advance if s.name == name),
+            [line for line in earlier if line.name == name],
         )
-        for key, name in sorted(names.items())
+        for name in names
     ]
 
 
 def first_fee_charges(world: World, period: Period, active: Active) -> list[Charge]:
     """The off-cycle lines of a start: this subscription's own fees for the rest of its period."""
     return [
-        Charge("FEE", s.name, s.amount(period, currency_of(world)), period.index, fee=s.key)
+        Charge("FEE", s.name, s.amount(period, currency_of(world)), period.index, is_fee=True)
         for s in fee_segments(world, period, [active])
         if s.version.timing == "ADVANCE" and s.amount(period, currency_of(world))
     ]

@@ -27,8 +27,10 @@ class Active:
 
 @dataclass(frozen=True)
 class InForce:
-    """One price by one version."""
+    """One price by one version, of the how-manieth subscription and place in its plan."""
 
+    subscribed: int
+    position: int
     name: str
     price: Price
     version: PriceVersion
@@ -50,9 +52,10 @@ def plan_of(world: World, slug: str) -> Plan:
 
 
 def active_subscriptions(world: World, now: datetime) -> list[Active]:
-    """Every subscription known at `now`, with its end if that is known at `now` too."""
+    """Subscriptions known at `now`, by start, with their ends if these are known at `now` too."""
     known = [s for s in world.subscriptions if s.created_at <= now]
-    return [_active(subscription, now) for subscription in known]
+    actives = [_active(subscription, now) for subscription in known]
+    return sorted(actives, key=lambda active: active.start)
 
 
 def _active(subscription: Subscription, now: datetime) -> Active:
@@ -98,12 +101,13 @@ def stretches_of(world: World, period: Period, now: datetime) -> list[Stretch]:
 
 def _prices_at(world: World, active: list[Active], instant: datetime) -> list[InForce]:
     found = []
-    for one in active:
+    for number, one in enumerate(active):
         if not one.start <= instant < one.end:
             continue
         plan = plan_of(world, one.subscription.plan)
-        for price in plan.prices:
+        for position, price in enumerate(plan.prices):
             version = version_at(price, instant)
             if price.meter and version:
-                found.append(InForce(f"{plan.slug}/{price.slug}", price, version))
+                name = f"{plan.slug}/{price.slug}"
+                found.append(InForce(number, position, name, price, version))
     return found

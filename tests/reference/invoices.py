@@ -1,36 +1,37 @@
 """From charges to invoices (§4 in its order, §5), one after another over the books so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Literal
 
-from tests.reference.charges import Charge
+from tests.reference.books import Books, Closed, Entry, EntryKind, cap_of, coupons_for
+from tests.reference.charges import Charge, in_line_order
 from tests.reference.fees import fee_charges
 from tests.reference.money import currency_of, rounded
-from tests.reference.periods import Period, period_at_index
+from tests.reference.periods import Period, period_at_index, period_of
 from tests.reference.pricing import usage_charges
 from tests.reference.reductions import (
-    Cap,
-    cap_at_start,
-    draw_grants,
+    draw_prepaid,
+    draw_promotional,
     grants_for,
     reduce_by_cap,
     reduce_by_coupons,
 )
+from tests.reference.true_ups import true_up
 from tests.reference.world import Coupon, World
 
 
 @dataclass(frozen=True)
 class RefLine:
-    """A line as billed; `corrects` is the index of the period a true-up corrects."""
+    """A line as billed; `of` is the index of the period it is a cost of, as far as it is one."""
 
     kind: str
     name: str
     amount_minor: int
     quantity: Fraction | None = None
-    corrects: int | None = None
+    of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,66 +49,44 @@ class RefInvoice:
 
 
 @dataclass
-class Closed:
-    """What a true-up needs to know of a period that was billed."""
+class Bill:
+    """An invoice in the making; `own` is None off the cycle."""
 
     period: Period
-    fees: list[Charge]
-    coupons: list[Coupon]
-    cap: Cap
-    billed_earlier: int
-    billed: dict[str, int]
+    own: int | None
+    now: datetime
+    charges: list[Charge]
+    taken: list[tuple[Coupon, int]]
+    cuts: dict[int, int]
+
+    @property
+    def is_periods(self) -> bool:
+        """Whether it is a period's own."""
+        return self.own is not None
 
 
-@dataclass
-class Books:
-    """Everything issued so far, and what it leaves."""
-
-    advance: list[Charge] = field(default_factory=list)
-    coupon_uses: dict[str, int] = field(default_factory=dict)
-    grants: dict[str, int] = field(default_factory=dict)
-    caps: dict[int, Cap] = field(default_factory=dict)
-    closed: list[Closed] = field(default_factory=list)
-    credit_balance: int = 0
-    carry: int = 0
-
-    def billed_for(self, period: Period) -> int:
-        """What coupons left of the advance fees already billed for the period."""
-        return sum(line.left for line in self.advance if line.period == period.index)
-
-
-def cap_of(world: World, books: Books, period: Period) -> Cap:
-    """The period's cap as changes have left it."""
-    return books.caps.get(period.index) or cap_at_start(world.caps, period)
-
-
-def coupons_for(world: World, books: Books, now: datetime) -> list[Coupon]:
-    """Coupons that exist and have invoices left."""
+def one_off_charges(world: World, books: Books, period: Period, now: datetime) -> list[Charge]:
+    """What is recorded by now, was incurred before the period's end and is not billed yet."""
     return [
-        coupon
-        for coupon in world.coupons
-        if coupon.created_at <= now
-        and (coupon.invoices is None or books.coupon_uses.get(coupon.name, 0) < coupon.invoices)
-    ]
-
-
-def one_off_charges(world: World, period: Period, now: datetime) -> list[Charge]:
-    """What was incurred in the period and is recorded by now."""
-    return [
-        Charge("ONE_OFF", one.key, one.amount_minor, period.index)
-        for one in sorted(world.one_offs, key=lambda one: (one.incurred_at, one.key))
-        if period.start <= one.incurred_at < period.end and one.recorded_at <= now
+        Charge("ONE_OFF", one.key, one.amount_minor, period_of(world.organization, at).index)
+        for one in sorted(world.one_offs, key=lambda one: (one.incurred_at, one.recorded_at))
+        if (at := one.incurred_at) < period.end
+        and one.recorded_at <= now
+        and one.key not in books.one_offs
+        and (at >= period.start or not books.is_behind)
     ]
 
 
 def period_charges(world: World, books: Books, period: Period, now: datetime) -> list[Charge]:
     """Step 1: every line of the invoice that would close the period now."""
     following = period_at_index(world.organization, period.index + 1)
-    return [
-        *usage_charges(world, period, now),
-        *fee_charges(world, period, following, now, books.advance),
-        *one_off_charges(world, period, now),
-    ]
+    return in_line_order(
+        [
+            *usage_charges(world, period, now),
+            *fee_charges(world, period, following, now, books.advance, is_behind=books.is_behind),
+            *one_off_charges(world, books, period, now),
+        ]
+    )
 
 
 def gross_of(world: World, books: Books, period: Period, now: datetime) -> int:
@@ -115,94 +94,60 @@ def gross_of(world: World, books: Books, period: Period, now: datetime) -> int:
     charges = period_charges(world, books, period, now)
     reduce_by_coupons(charges, coupons_for(world, books, now), currency_of(world))
     own = sum(charge.left for charge in charges if charge.period == period.index)
-    return own + books.billed_for(period)
+    elsewhere = books.elsewhere(period.index, period.index)
+    return own + elsewhere.billed + elsewhere.cut
+
+
+def reduced_bill(
+    world: World,
+    books: Books,
+    period: Period,
+    own: int | None,
+    charges: list[Charge],
+    now: datetime,
+) -> Bill:
+    """Steps 2 to 4: coupons, the caps of all periods that lines are of, true-ups."""
+    currency = currency_of(world)
+    coupons = coupons_for(world, books, now)
+    taken = reduce_by_coupons(charges, coupons, currency)
+    true_ups: list[Charge] = []
+    if own is not None and not books.is_behind:
+        for closed in books.closed:
+            true_ups += true_up(world, books, closed, now)
+    cuts = {}
+    for index in sorted({period.index, *(charge.period for charge in charges)}):
+        corrected = sum(charge.amount for charge in true_ups if charge.period == index)
+        beside = books.elsewhere(index, period.index, corrected)
+        cap = cap_of(world, books, period_at_index(world.organization, index))
+        cuts[index] = reduce_by_cap(charges, cap, index, beside, currency)
+    return Bill(period, own, now, [*charges, *true_ups], taken, cuts)
 
 
 def close_period(world: World, books: Books, period: Period, now: datetime) -> RefInvoice:
     """The invoice that closes the period, entered in the books."""
-    currency = currency_of(world)
     charges = period_charges(world, books, period, now)
-    coupons = coupons_for(world, books, now)
-    cap, earlier = cap_of(world, books, period), books.billed_for(period)
-    taken = reduce_by_coupons(charges, coupons, currency)
-    # what coupons left of fees in advance is kept; the cap never touches another period's lines
-    credit, over = reduce_by_cap(charges, cap, period, earlier, currency)
-    true_ups = [line for closed in books.closed for line in true_up(world, closed, now)]
-    fees = [charge.anew() for charge in charges if charge.fee]
-    books.closed.append(Closed(period, fees, coupons, cap, earlier, _nets(charges, over)))
-    invoice = settle(world, books, charges, taken, credit, true_ups, period, now)
-    books.advance += [charge for charge in charges if charge.kind == "FEE_IN_ADVANCE"]
+    bill = reduced_bill(world, books, period, period.index, charges, now)
+    invoice = settle(world, books, bill)
+    beside = [charge for charge in charges if charge.kind != "USAGE"]
+    coupons = [coupon for coupon, _ in bill.taken]
+    books.closed.append(Closed(period, beside, coupons))
     return invoice
 
 
-def true_up(world: World, closed: Closed, now: datetime) -> list[tuple[RefLine, str | None]]:
-    """The corrected period as a whole, minus everything already billed for it, per price."""
-    charges = [
-        *usage_charges(world, closed.period, now),
-        *(charge.anew() for charge in closed.fees),
-        *one_off_charges(world, closed.period, now),
-    ]
-    currency = currency_of(world)
-    reduce_by_coupons(charges, closed.coupons, currency)
-    earlier = closed.billed_earlier
-    _, over = reduce_by_cap(charges, closed.cap, closed.period, earlier, currency)
-    corrected = _nets(charges, over)
-    meters = _meters_by_name(world)
-    lines = []
-    for name in sorted(corrected.keys() | closed.billed.keys()):
-        amount = corrected.get(name, 0) - closed.billed.get(name, 0)
-        if amount:
-            line = RefLine("TRUE_UP", name, amount, None, closed.period.index)
-            lines.append((line, meters.get(name)))
-    closed.billed = corrected
-    return lines
-
-
-def _nets(charges: Sequence[Charge], cap_credit_over: int) -> dict[str, int]:
-    nets = {"cap": -cap_credit_over}
-    for charge in charges:
-        nets[charge.name] = nets.get(charge.name, 0) + charge.left
-    return nets
-
-
-def _meters_by_name(world: World) -> dict[str, str | None]:
-    return {
-        f"{plan.slug}/{price.slug}": price.meter for plan in world.plans for price in plan.prices
-    }
-
-
-def settle(
-    world: World,
-    books: Books,
-    charges: Sequence[Charge],
-    taken: Sequence[tuple[Coupon, int]],
-    cap_credit: int,
-    true_ups: Sequence[tuple[RefLine, str | None]],
-    period: Period,
-    now: datetime,
-    cause: str | None = None,
-) -> RefInvoice:
-    """Steps 4 to 8 on charges that coupons and cap have reduced; writes the lines."""
-    lines = [RefLine(c.kind, c.name, c.amount, c.quantity) for c in charges]
-    for coupon, discount in taken:
-        books.coupon_uses[coupon.name] = books.coupon_uses.get(coupon.name, 0) + 1
-        lines.append(RefLine("COUPON", coupon.name, -discount))
-    lines.append(RefLine("CAP_CREDIT", "cap", -cap_credit))
-    lines += [line for line, _ in true_ups]
-    by_meter: dict[str, int] = {}
-    for meter, left in [(c.meter, c.left) for c in charges] + [
-        (meter, line.amount_minor) for line, meter in true_ups
-    ]:
-        if meter:
-            by_meter[meter] = by_meter.get(meter, 0) + left
-    _grants_and_tax(world, books, lines, by_meter, period, now)
-    _balance_and_carry(world, books, lines)
+def settle(world: World, books: Books, bill: Bill, cause: str | None = None) -> RefInvoice:
+    """Steps 5 to 8, written down as lines and entered in the books."""
+    lines = [RefLine(c.kind, c.name, c.amount, c.quantity, c.period) for c in bill.charges]
+    lines += [RefLine("COUPON", coupon.name, -discount) for coupon, discount in bill.taken]
+    lines += [RefLine("CAP_CREDIT", "cap", -cut, None, of) for of, cut in bill.cuts.items()]
+    _grants_and_tax(world, books, lines, bill)
+    _balance_and_carry(world, books, lines, bill)
+    _enter(books, bill)
     kept = tuple(line for line in lines if line.amount_minor)
     return RefInvoice(
-        "OFF_CYCLE" if cause else "PERIOD",
+        "PERIOD" if bill.is_periods else "OFF_CYCLE",
         cause,
-        period,
-        now,
+        bill.period,
+        bill.now,
         kept,
         _total(kept),
         books.credit_balance,
@@ -210,38 +155,47 @@ def settle(
     )
 
 
-def _grants_and_tax(
-    world: World,
-    books: Books,
-    lines: list[RefLine],
-    by_meter: dict[str, int],
-    period: Period,
-    now: datetime,
-) -> None:
+def _enter(books: Books, bill: Bill) -> None:
+    for coupon, _ in bill.taken:
+        books.coupon_uses[coupon.name] = books.coupon_uses.get(coupon.name, 0) + 1
+    for charge in bill.charges:
+        kind: EntryKind = "TRUE_UP" if charge.kind == "TRUE_UP" else "LINE"
+        books.entries.append(Entry(charge.period, bill.own, kind, charge.name, charge.left))
+        if charge.kind == "ONE_OFF":
+            books.one_offs.add(charge.name)
+        if charge.kind == "FEE_IN_ADVANCE" or (charge.kind == "FEE" and not bill.is_periods):
+            books.advance.append(charge)
+    for index, cut in bill.cuts.items():
+        books.entries.append(Entry(index, bill.own, "CUT", "cap", cut))
+
+
+def _grants_and_tax(world: World, books: Books, lines: list[RefLine], bill: Bill) -> None:
     for grant in world.grants:
         books.grants.setdefault(grant.name, grant.amount_minor)
-    promotional = grants_for(world.grants, "PROMOTIONAL", period, now)
-    for name, drawn in draw_grants(promotional, books.grants, _total(lines), by_meter):
+    currency = currency_of(world)
+    promotional = grants_for(world.grants, "PROMOTIONAL", bill.period, bill.now)
+    for name, drawn in draw_promotional(promotional, books.grants, bill.charges, currency):
         lines.append(RefLine("PROMOTIONAL_GRANT", name, -drawn))
-    taxed, currency = Fraction(_total(lines)), currency_of(world)
+    taxed = Fraction(_total(lines))
     for rate in world.taxes:
         tax = rounded(taxed * Fraction(rate.percent) / 100, currency)
         lines.append(RefLine("TAX", rate.name, tax))
-    prepaid = grants_for(world.grants, "PREPAID", period, now)
-    for name, drawn in draw_grants(prepaid, books.grants, _total(lines), by_meter):
+    prepaid = grants_for(world.grants, "PREPAID", bill.period, bill.now)
+    for name, drawn in draw_prepaid(prepaid, books.grants, _total(lines)):
         lines.append(RefLine("PREPAID_GRANT", name, -drawn))
 
 
-def _balance_and_carry(world: World, books: Books, lines: list[RefLine]) -> None:
+def _balance_and_carry(world: World, books: Books, lines: list[RefLine], bill: Bill) -> None:
     used = max(0, min(books.credit_balance, _total(lines)))
     books.credit_balance -= used
     lines.append(RefLine("CREDIT_BALANCE", "credit balance", -used))
-    lines.append(RefLine("CARRIED_IN", "Carried from", books.carry))
+    if bill.is_periods and not books.is_behind:
+        lines.append(RefLine("CARRIED_IN", "Carried from", books.carry))
+        books.carry = 0
     total = _total(lines)
-    books.carry = 0
     if 0 < total < currency_of(world).smallest_minor:
         lines.append(RefLine("CARRIED_OUT", "Carried to next invoice", -total))
-        books.carry = total
+        books.carry += total
     elif total < 0:
         lines.append(RefLine("TO_CREDIT_BALANCE", "Moved to credit balance", -total))
         books.credit_balance -= total

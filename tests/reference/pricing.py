@@ -1,7 +1,7 @@
 """What a ladder costs, segment by segment (§4)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -17,8 +17,9 @@ from tests.reference.world import Meter, PriceVersion, World
 
 @dataclass(frozen=True)
 class Segment:
-    """Adjacent stretches of one ladder on equal terms."""
+    """Adjacent stretches of one ladder on equal terms; `place` is that of its first price."""
 
+    place: int
     name: str
     terms: PriceVersion
     start: datetime
@@ -27,20 +28,38 @@ class Segment:
 
 
 def usage_charges(world: World, period: Period, now: datetime) -> list[Charge]:
-    """Every usage line of the period, by meter, filter and time."""
+    """Every usage line of the period: ladders by what they begin with, each in order of time."""
     stretches = stretches_of(world, period, now)
-    charges = []
-    for meter in sorted(world.meters, key=lambda meter: meter.slug):
+    ladders = []
+    for meter in world.meters:
         prices = [p.price for s in stretches for p in s.prices if p.price.meter == meter.slug]
-        for ladder in sorted({filter_key(price) for price in prices}):
+        for ladder in {filter_key(price) for price in prices}:
             segments = _segments(world, meter, ladder, period, now, stretches)
-            amounts = ladder_amounts(segments, period, currency_of(world))
-            charges += [
-                Charge("USAGE", s.name, amount, period.index, s.quantity, meter.slug)
-                for s, amount in zip(segments, amounts, strict=True)
-                if amount
-            ]
-    return charges
+            ladders.append((segments[0].place, meter.slug, segments))
+    return [
+        Charge("USAGE", segment.name, amount, period.index, segment.quantity, slug)
+        for _, slug, segments in sorted(ladders, key=lambda one: one[0])
+        for segment, amount in zip(
+            segments, ladder_amounts(segments, period, currency_of(world)), strict=True
+        )
+        if amount
+    ]
+
+
+def places_of(stretches: Sequence[Stretch]) -> dict[tuple[str, datetime], int]:
+    """Where each price and version stands: by subscription, then as the plan lists them.
+
+    Of a plan that an organization has come back to, the last subscription counts.
+    """
+    known = {
+        (one.subscribed, one.position, one.version.effective_from): one
+        for stretch in stretches
+        for one in stretch.prices
+    }
+    return {
+        (known[key].name, known[key].version.effective_from): place
+        for place, key in enumerate(sorted(known))
+    }
 
 
 def _segments(
@@ -51,7 +70,8 @@ def _segments(
     now: datetime,
     stretches: Sequence[Stretch],
 ) -> list[Segment]:
-    quantities = ladder_quantities(world, meter, ladder, period, now, stretches)
+    quantities = ladder_quantities(world, meter, ladder, now, stretches, period)
+    places = places_of(stretches)
     segments: list[Segment] = []
     for stretch, quantity in zip(stretches, quantities, strict=True):
         price = _ladder_price(meter, ladder, stretch)
@@ -61,9 +81,11 @@ def _segments(
         last = segments[-1] if segments else None
         if last and last.end == stretch.start and last.terms == terms:
             total = last.quantity + quantity
-            segments[-1] = Segment(last.name, terms, last.start, stretch.end, total)
+            segments[-1] = replace(last, end=stretch.end, quantity=total)
         else:
-            segments.append(Segment(price.name, terms, stretch.start, stretch.end, quantity))
+            place = places[price.name, price.version.effective_from]
+            found = Segment(place, price.name, terms, stretch.start, stretch.end, quantity)
+            segments.append(found)
     return segments
 
 

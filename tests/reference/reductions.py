@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
-from tests.reference.charges import Charge, allocate
+from tests.reference.charges import Charge, pay_by_grant, take_off
 from tests.reference.money import Currency, rounded
 from tests.reference.periods import Period
 from tests.reference.world import CapChange, Coupon, Grant, GrantKind
@@ -15,41 +15,51 @@ from tests.reference.world import CapChange, Coupon, Grant, GrantKind
 def reduce_by_coupons(
     charges: Sequence[Charge], coupons: Sequence[Coupon], currency: Currency
 ) -> list[tuple[Coupon, int]]:
-    """Percent before amount, oldest first; lists each coupon that had something to reduce."""
+    """Percent before amount, oldest first; lists each coupon that has taken something."""
     left = max(0, sum(charge.amount for charge in charges))
     taken = []
     for coupon in sorted(coupons, key=lambda c: (c.percent is None, c.created_at, c.name)):
-        if left <= 0:
-            break
         if coupon.percent is not None:
             share = Fraction(Decimal(coupon.percent)) / 100
             discount = min(left, rounded(left * share, currency))
         else:
             assert coupon.amount_minor is not None
             discount = min(left, coupon.amount_minor)
-        allocate(discount, charges, currency)
-        left -= discount
-        taken.append((coupon, discount))
+        if discount:
+            take_off(discount, charges, currency)
+            left -= discount
+            taken.append((coupon, discount))
     return taken
 
 
 @dataclass(frozen=True)
 class Cap:
-    """The cap of one period, and what earlier changes in it froze as forgiven."""
+    """The cap of one period as it was asked for, and what earlier changes in it froze.
+
+    `forgiven` stays forgiven; a cap never goes under `floor`, what was billable when it was set.
+    """
 
     amount: int | None
     forgiven: int = 0
+    floor: int = 0
 
     def billable(self, gross: int) -> int:
         """What of the gross may be billed."""
-        after = gross - self.forgiven
-        return after if self.amount is None else min(after, self.amount)
+        after = max(0, gross - self.forgiven)
+        return after if self.amount is None else min(after, max(self.amount, self.floor))
 
     def changed(self, amount: int | None, gross: int) -> "Cap":
         """A change freezes what is forgiven, and never goes under what is already billable."""
         billable = self.billable(gross)
-        floor = None if amount is None else max(amount, billable)
-        return Cap(floor, gross - billable)
+        return Cap(amount, max(self.forgiven, gross - billable), billable)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What other invoices ask for a period, and what its cap has taken off them."""
+
+    billed: int = 0
+    cut: int = 0
 
 
 def cap_at_start(changes: Sequence[CapChange], period: Period) -> Cap:
@@ -60,31 +70,48 @@ def cap_at_start(changes: Sequence[CapChange], period: Period) -> Cap:
 
 
 def reduce_by_cap(
-    charges: Sequence[Charge], cap: Cap, period: Period, billed_earlier: int, currency: Currency
-) -> tuple[int, int]:
-    """The cap credit, taken off the period's own lines, and what of it was more than they are."""
-    own = [charge for charge in charges if charge.period == period.index]
-    gross = sum(charge.left for charge in own) + billed_earlier
-    credit = gross - cap.billable(gross)
-    return credit, credit - allocate(credit, own, currency)
+    charges: Sequence[Charge], cap: Cap, index: int, elsewhere: Elsewhere, currency: Currency
+) -> int:
+    """The cap credit of one period, taken off its lines; never more than they come to."""
+    own = [charge for charge in charges if charge.period == index and charge.kind != "TRUE_UP"]
+    new = sum(charge.left for charge in own)
+    billable = cap.billable(new + elsewhere.billed + elsewhere.cut)
+    credit = max(0, new - max(0, billable - elsewhere.billed))
+    take_off(credit, own, currency)
+    return credit
 
 
-def draw_grants(
-    grants: Sequence[Grant], balances: dict[str, int], left: int, by_meter: dict[str, int]
+def draw_promotional(
+    grants: Sequence[Grant],
+    balances: dict[str, int],
+    charges: Sequence[Charge],
+    currency: Currency,
 ) -> list[tuple[str, int]]:
-    """Draw on what is positive, a scoped grant on its meter's lines alone; reduces both."""
+    """Draw on what the lines leave, a scoped grant on its meter's lines alone."""
     drawn = []
     for grant in sorted(grants, key=_grant_order):
+        among = [c for c in charges if grant.scope is None or c.meter == grant.scope]
+        room = min(sum(c.net for c in charges), sum(c.net for c in among))
+        most = min(room, balances[grant.name])
+        if most > 0:
+            balances[grant.name] -= most
+            pay_by_grant(most, among, currency)
+            drawn.append((grant.name, most))
+    return drawn
+
+
+def draw_prepaid(
+    grants: Sequence[Grant], balances: dict[str, int], left: int
+) -> list[tuple[str, int]]:
+    """Draw on what is to be paid, tax included."""
+    drawn = []
+    for grant in sorted(grants, key=_grant_order):
+        assert grant.scope is None, "not drawn in these worlds"
         most = min(left, balances[grant.name])
-        if grant.scope is not None:
-            most = min(most, by_meter.get(grant.scope, 0))
-        if most <= 0:
-            continue
-        balances[grant.name] -= most
-        left -= most
-        if grant.scope is not None:
-            by_meter[grant.scope] -= most
-        drawn.append((grant.name, most))
+        if most > 0:
+            balances[grant.name] -= most
+            left -= most
+            drawn.append((grant.name, most))
     return drawn
 
 

@@ -14,60 +14,56 @@ Where the page and the product's stated choices leave room, these were taken.
 3.  "Adjacent" segments touch in time. After a gap (cancelled, started again) equal terms make a
     new segment, so another line; the ladder's quantities run on over the gap.
 4.  A merged line bears the name of its first segment.
-5.  LATEST is the value at the period's end (the last event before it, recorded by now), even if
-    the last stretch with a price ends earlier.
+5.  LATEST is the value at the end of the last stretch in which a price is in force for the series:
+    the period's end, unless that was cancelled before.
 6.  VOLUME's flat amount falls into the segment in which the quantity crosses its tier's floor.
-7.  Fees are compared with what was billed by (price slug, amount, timing), whatever the plan: so a
-    change between plans with equal fees leaves nothing, and one between different fees leaves an
-    unused part and a new fee. A surplus billed for P+1 waits for P+1's close.
-8.  Lines on an invoice: usage by (meter, filter, time), arrears fees, settled advance fees, fees in
-    advance, one-offs. That is the "line order" of ties.
+7.  Advance fees are compared with what was billed by the fee of a plan; touching stretches on equal
+    terms are one, under the name of the first, whatever the plan. So a change between plans with
+    equal fees leaves nothing, and one between different fees leaves an unused part and a new fee.
+    A surplus billed for P+1 waits for P+1's close. Nobody is billed before a trial ends, and who
+    comes back to a plan in the period they left it gets no off-cycle invoice: the close settles it.
+8.  Lines on an invoice: usage (ladders by subscription and place in the plan, then time), arrears
+    fees, settled advance fees, one-offs, unused fees, fees in advance: the "line order" of ties.
 9.  Largest remainder hands out steps of the currency (10 fils for BHD), as every line is rounded to
     the step. Weights are what earlier reductions left of each positive line.
-10. A coupon is used up by an invoice on which something is left to reduce when its turn comes, also
-    if it rounds to nothing; off-cycle invoices count.
-11. Off-cycle invoices go through coupons, grants, tax, balance and carry like any other; true-ups
-    and cap credits wait for the next period invoice. Their grants are those of the whole period.
+10. A coupon is used by an invoice that it takes something off; off-cycle invoices count.
+11. Off-cycle invoices go through coupons, cap, grants, tax and balance like any other; true-ups and
+    what is carried wait for the next period invoice. Their grants are those of the whole period.
 12. The cap's gross at a change is that of the draft invoice at that instant, after coupons. A
-    change at or after a period's end is not that period's. The cap credit is the whole difference
-    gross − billable, even beyond the lines it can be allocated to, and no floor at zero is put
-    under gross − forgiven.
-13. A true-up computes the corrected invoice's steps 1 to 3 anew (its fees as billed; the coupons
-    and the cap as they stood at its close) and compares what is left of each price's lines; if a
-    coupon's allocation moves between prices, so do true-ups. A part of the cap credit beyond the
-    period's own lines is compared under the name "cap". They change neither a coupon's count
-    nor what later counts as the net of a fee billed in advance.
-14. A one-off recorded after its period's close is a true-up.
+    change at or after a period's end is not that period's. Every line is under the cap of the
+    period it is a cost of; the cap credit never exceeds the lines it is taken off.
+13. A true-up computes the corrected invoice's steps 1 to 3 anew (its fees and one-offs as billed;
+    the coupons that took something off it, the caps as they stand) and compares what is left of
+    each price's lines. It changes neither a coupon's count nor what later counts as the net of a
+    fee billed in advance.
+14. A one-off recorded after its period's close is a one-off on the next period invoice.
 15. A lower `priority` number draws first; a grant without expiry after those with one. A scoped
-    grant draws on the sum of its meter's usage and true-up lines; a prepaid one not on their tax.
+    grant draws on the sum of its meter's usage and true-up lines.
 16. Each tax rate applies to the same base.
 17. "Carried from" is added before the last test, so a negative rest eats the carry first, and what
     is then still negative is moved to the credit balance.
 18. A period invoice is issued even without lines; an off-cycle one only with a fee to bill.
-19. An estimate's `in_advance` is what coupons left of next period's fees; `accrued` is what coupons
-    and cap left of this period's own lines. An earlier period still CLOSING is not in the books.
+19. An estimate's `in_advance` is what coupons, caps and promotional grants leave of next period's
+    fees; `accrued` what they leave of all other lines but true-ups. While an earlier period is
+    still CLOSING, its invoice is not in the books, and what is carried, true-ups, earlier one-offs
+    and what is to be paid in advance for the open period are left to it.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 
-from tests.reference.charges import Charge
+from tests.reference.books import Books, cap_of
 from tests.reference.fees import first_fee_charges
-from tests.reference.in_force import active_subscriptions
+from tests.reference.in_force import Active, active_subscriptions
 from tests.reference.invoices import (
-    Books,
     RefInvoice,
-    cap_of,
     close_period,
-    coupons_for,
     gross_of,
     period_charges,
+    reduced_bill,
     settle,
 )
-from tests.reference.money import currency_of
 from tests.reference.periods import Period, period_at_index, period_of
-from tests.reference.reductions import reduce_by_coupons
 from tests.reference.world import CapChange, Subscription, World
 
 
@@ -94,23 +90,14 @@ def estimate_of(world: World, now: datetime) -> RefEstimate:
     """The invoice of the period that `now` is in, if it were closed now."""
     books, _ = _walk(world, now)
     period = period_of(world.organization, now)
-    charges = _reduced(world, books, period, now)
-    draft = close_period(world, deepcopy(books), period, now)
-    own = [charge for charge in charges if charge.period == period.index]
-    credit = sum(line.amount_minor for line in draft.lines if line.kind == "CAP_CREDIT")
-    return RefEstimate(
-        period,
-        accrued_minor=sum(charge.left for charge in own) + credit,
-        in_advance_minor=sum(c.left for c in charges if c.period != period.index),
-        total_minor=draft.total_minor,
-        invoice=draft,
-    )
-
-
-def _reduced(world: World, books: Books, period: Period, now: datetime) -> list[Charge]:
+    books.is_behind = len(books.closed) < period.index
     charges = period_charges(world, books, period, now)
-    reduce_by_coupons(charges, coupons_for(world, books, now), currency_of(world))
-    return charges
+    bill = reduced_bill(world, books, period, period.index, charges, now)
+    draft = settle(world, books, bill)
+    nets = {True: 0, False: 0}
+    for charge in charges:
+        nets[charge.kind == "FEE_IN_ADVANCE"] += charge.net
+    return RefEstimate(period, nets[False], nets[True], draft.total_minor, draft)
 
 
 def _walk(world: World, until: datetime) -> tuple[Books, list[RefInvoice]]:
@@ -150,9 +137,17 @@ def _start(world: World, books: Books, subscription: Subscription) -> list[RefIn
         return []
     period = period_of(world.organization, active.start)
     charges = first_fee_charges(world, period, active)
-    if not charges:
+    if not charges or _was_on_before(world, active, period):
         return []
-    coupons = coupons_for(world, books, now)
-    taken = reduce_by_coupons(charges, coupons, currency_of(world))
-    books.advance += charges
-    return [settle(world, books, charges, taken, 0, [], period, now, subscription.key)]
+    bill = reduced_bill(world, books, period, None, charges, now)
+    return [settle(world, books, bill, subscription.key)]
+
+
+def _was_on_before(world: World, active: Active, period: Period) -> bool:
+    """Who comes back to a plan in the period in which they left it: the close settles its fees."""
+    return any(
+        one.subscription.plan == active.subscription.plan
+        and one.start < active.start
+        and one.end > period.start
+        for one in active_subscriptions(world, active.start)
+    )

@@ -95,19 +95,7 @@ def costs_by_period(world: World) -> Iterator[int]:
     invoices = invoices_of(world)
     for index in range(len(world.closes)):
         yield sum(
-            line.amount_minor
-            for invoice in invoices
-            for line in invoice.lines
-            if (
-                line.corrects == index
-                if line.kind == "TRUE_UP"
-                else invoice.period.index + (line.kind == "FEE_IN_ADVANCE") == index
-            )
-            and line.kind
-            in (
-                *("USAGE", "FEE", "UNUSED_FEE", "FEE_IN_ADVANCE", "ONE_OFF"),
-                *("CAP_CREDIT", "TRUE_UP"),
-            )
+            line.amount_minor for invoice in invoices for line in invoice.lines if line.of == index
         )
 
 
@@ -134,8 +122,7 @@ def test_lines_and_true_ups_add_up_to_the_corrected_usage() -> None:
                 line.amount_minor
                 for invoice in invoices
                 for line in invoice.lines
-                if (line.kind == "USAGE" and invoice.period.index == closed)
-                or line.corrects == closed
+                if line.kind in ("USAGE", "TRUE_UP") and line.of == closed
             )
             corrected = usage_charges(plain, period, plain.closes[-1])
             assert on_invoices == sum(charge.amount for charge in corrected)

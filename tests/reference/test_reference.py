@@ -174,7 +174,7 @@ def test_8_late_usage_is_a_true_up() -> None:
 
     assert first.total_minor == 1100
     (line,) = second.lines
-    assert (line.kind, line.amount_minor, line.corrects) == ("TRUE_UP", 250, 0)
+    assert (line.kind, line.amount_minor, line.of) == ("TRUE_UP", 250, 0)
 
 
 def monthly_fee(started: datetime) -> World:

@@ -79,9 +79,9 @@ def ladder_quantities(
     world: World,
     meter: Meter,
     ladder: FilterKey,
-    period: Period,
     now: datetime,
     stretches: Sequence[Stretch],
+    period: Period,
 ) -> list[Fraction]:
     """The ladder's quantity in each stretch of the period."""
     readings = readings_of(meter, counted_events(world, now))
@@ -97,7 +97,7 @@ def ladder_quantities(
             until = min(now, period.end)
             return [_unit_hours(meter, readings, s, ladder, until) for s in stretches]
         case "LATEST":
-            return _latest(meter, readings, stretches, ladder, period)
+            return _latest(meter, readings, stretches, ladder)
 
 
 def _inside(
@@ -150,12 +150,15 @@ def _latest(
     readings: Sequence[Reading],
     stretches: Sequence[Stretch],
     ladder: FilterKey,
-    period: Period,
 ) -> list[Fraction]:
     quantities = [Fraction(0) for _ in stretches]
     for series in {reading.series for reading in readings}:
-        held = [r for r in readings if r.series == series and r.event.time < period.end]
         priced = [i for i, s in enumerate(stretches) if winner(meter, series, s.prices)]
-        if held and priced and won(meter, series, stretches[priced[-1]], ladder):
-            quantities[priced[-1]] += held[-1].value
+        if not priced:
+            continue
+        last = priced[-1]
+        end = stretches[last].end
+        held = [r for r in readings if r.series == series and r.event.time < end]
+        if held and won(meter, series, stretches[last], ladder):
+            quantities[last] += held[-1].value
     return quantities
