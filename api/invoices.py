@@ -8,6 +8,7 @@ import strawberry
 
 from api.connections import Connection, Keyset, Page
 from api.context import Info
+from api.corrections import CreditNote, InvoiceHold
 from api.lines import LineItem
 from api.money import Money
 from api.nodes import Node, global_id
@@ -87,6 +88,10 @@ class Invoice(Node):
     period: Period = strawberry.field(description="The time it is for.")
     issued_at: datetime | None = strawberry.field(description="When it was frozen and numbered.")
     paid_at: datetime | None = strawberry.field(description="When it was paid or nothing was due.")
+    voided_at: datetime | None = strawberry.field(description="When it was withdrawn; null if not.")
+    void_reason: str | None = strawberry.field(
+        description="Why it was withdrawn; null also when that was done in Stripe."
+    )
     digest: str | None = strawberry.field(
         description="The estimate's digest at the moment of closing; null in CLOSING."
     )
@@ -105,6 +110,8 @@ class Invoice(Node):
             period=Period.of(row.period),
             issued_at=row.issued_at,
             paid_at=row.paid_at,
+            voided_at=row.voided_at,
+            void_reason=row.void_reason,
             digest=row.digest,
             stripe=StripeSync.of(row.sync) if row.sync else None,
         )
@@ -114,6 +121,41 @@ class Invoice(Node):
         """One query for the lines of all invoices of the request."""
         rows = await info.context.loaders.lines.load(self.row.id)
         return [LineItem.of_row(row, self.row.currency) for row in rows]
+
+    @strawberry.field(description="Money given back on it, in the order it was.")
+    async def credit_notes(self, info: Info) -> list[CreditNote]:
+        """Two queries for the corrections of all invoices of the request."""
+        found = await info.context.loaders.corrections.load(self.row.id)
+        return [CreditNote.of(row, self.row.currency) for row in found.credit_notes]
+
+    @strawberry.field(
+        description="What is left to pay: the total less what reduces it, nothing once paid or"
+        " void; null in CLOSING."
+    )
+    async def amount_due(self, info: Info) -> Money | None:
+        """By the same two queries."""
+        if self.row.status is InvoiceStatus.CLOSING:
+            return None
+        found = await info.context.loaders.corrections.load(self.row.id)
+        return Money.of(found.amount_due(self.row))
+
+    @strawberry.field(description="The number of the voided invoice whose period this one issues.")
+    async def replaces(self, info: Info) -> str | None:
+        """By the same two queries."""
+        return (await info.context.loaders.corrections.load(self.row.id)).replaces
+
+    @strawberry.field(description="The number of the invoice that was issued instead of this one.")
+    async def replaced_by(self, info: Info) -> str | None:
+        """By the same two queries."""
+        return (await info.context.loaders.corrections.load(self.row.id)).replaced_by
+
+    @strawberry.field(description="What held or holds it up; null unless you are staff.")
+    async def holds(self, info: Info) -> list[InvoiceHold] | None:
+        """One query for the holds of all invoices of the request."""
+        if not info.context.viewer.is_staff:
+            return None
+        rows = await info.context.loaders.holds.load(self.row.id)
+        return [InvoiceHold.of(row) for row in rows]
 
 
 @strawberry.input(description="Which invoices; a field left out does not narrow.")

@@ -10,11 +10,13 @@ from strawberry.dataloader import DataLoader
 
 from billing.accounts import Member, members_by_org
 from billing.catalog import meters
+from billing.credit_notes import InvoiceCorrections, corrections_by_invoice
 from billing.errors import Invalid
 from billing.estimates import PRODUCT, CostShare, Estimate, current_estimate
+from billing.holds import holds_by_invoice
 from billing.ids import InvoiceId, OrgId
 from billing.invoices import lines_by_invoice
-from billing.models import InvoiceLine, Organization
+from billing.models import InvoiceHold, InvoiceLine, Organization
 from billing.names import did_you_mean
 
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -55,6 +57,8 @@ class Loaders:
         )
         self.members: DataLoader[OrgId, list[Member]] = DataLoader(self._members)
         self.lines: DataLoader[InvoiceId, list[InvoiceLine]] = DataLoader(self._lines)
+        self.corrections: DataLoader[InvoiceId, InvoiceCorrections] = DataLoader(self._corrections)
+        self.holds: DataLoader[InvoiceId, list[InvoiceHold]] = DataLoader(self._holds)
 
     async def _members(self, ids: Sequence[OrgId]) -> list[list[Member]]:
         async with self._reading() as session:
@@ -64,6 +68,16 @@ class Loaders:
     async def _lines(self, ids: Sequence[InvoiceId]) -> list[list[InvoiceLine]]:
         async with self._reading() as session:
             found = await lines_by_invoice(session, ids)
+        return [found[invoice_id] for invoice_id in ids]
+
+    async def _corrections(self, ids: Sequence[InvoiceId]) -> list[InvoiceCorrections]:
+        async with self._reading() as session:
+            found = await corrections_by_invoice(session, ids)
+        return [found[invoice_id] for invoice_id in ids]
+
+    async def _holds(self, ids: Sequence[InvoiceId]) -> list[list[InvoiceHold]]:
+        async with self._reading() as session:
+            found = await holds_by_invoice(session, ids)
         return [found[invoice_id] for invoice_id in ids]
 
     async def _charges(self, orgs: Sequence[Organization]) -> list[Current | BaseException]:

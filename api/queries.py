@@ -14,6 +14,7 @@ from api.accounts import (
 from api.catalog import Meter, all_meters, meter_by_id
 from api.connections import PAGE_SIZE_DEFAULT, After, Connection, First, Page
 from api.context import Info
+from api.corrections import OpenHold, holds_now
 from api.invoices import invoice_by_id
 from api.nodes import Node, keys_of, parsed_id
 from billing.errors import Invalid, NotFound
@@ -62,6 +63,11 @@ class Query:
     ) -> Connection[Organization]:
         """All of them for staff and for keys bound to none."""
         return await page_of_organizations(info, Page.asked(first, after))
+
+    @strawberry.field(description="Invoices that wait, the longest first. Staff only.")
+    async def holds(self, info: Info, first: First = PAGE_SIZE_DEFAULT) -> list[OpenHold]:
+        """Over all organizations."""
+        return await holds_now(info, first)
 
     @strawberry.field(description="Every meter, by slug.")
     async def meters(self, info: Info) -> list[Meter]:

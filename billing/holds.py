@@ -104,6 +104,21 @@ async def holds_of(session: AsyncSession, invoice_id: InvoiceId) -> Sequence[Inv
     return rows.all()
 
 
+async def holds_by_invoice(
+    session: AsyncSession, invoice_ids: Sequence[InvoiceId]
+) -> dict[InvoiceId, list[InvoiceHold]]:
+    """Of several invoices in one query, each as `holds_of` has them; empty lists for none."""
+    found: dict[InvoiceId, list[InvoiceHold]] = {id_: [] for id_ in invoice_ids}
+    rows = await session.scalars(
+        select(InvoiceHold)
+        .where(InvoiceHold.invoice_id.in_(invoice_ids))
+        .order_by(InvoiceHold.recorded_at, InvoiceHold.reason)
+    )
+    for row in rows:
+        found[row.invoice_id].append(row)
+    return found
+
+
 async def open_holds(
     session: AsyncSession, *, limit: int
 ) -> Sequence[tuple[Organization, Invoice, InvoiceHold]]:

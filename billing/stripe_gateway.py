@@ -7,22 +7,23 @@ immutable invoices, so a repeated call is byte-identical and its idempotency key
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import httpx
 import stripe
 
 from billing.errors import BillingError, Invalid, Unavailable
-from billing.ids import InvoiceId, StripeCustomerId, StripeInvoiceId
+from billing.ids import InvoiceId, StripeCreditNoteId, StripeCustomerId, StripeInvoiceId
 from billing.settings import Settings
 from billing.stripe_protocol import (
     Customer,
+    PushCreditNote,
     PushInvoice,
     PushLine,
     Stripe,
     StripeInvoice,
 )
+from billing.stripe_wire import read_invoice, signed_at, unix
 
 _TIMEOUT_SECONDS = 20
 _PAGE_SIZE = 100
@@ -98,7 +99,7 @@ class StripeGateway:
                     "collection_method": "charge_automatically",
                     "pending_invoice_items_behavior": "exclude",
                     "discounts": "",
-                    "effective_at": _unix(invoice.issued_at),
+                    "effective_at": unix(invoice.issued_at),
                     "custom_fields": [{"name": "Invoice", "value": invoice.number}],
                     "metadata": {
                         "invoice_id": str(invoice.id),
@@ -109,7 +110,7 @@ class StripeGateway:
                 },
                 {"idempotency_key": key},
             )
-        return _read(created.to_dict())
+        return read_invoice(created.to_dict())
 
     async def add_lines(
         self, id_: StripeInvoiceId, lines: Sequence[PushLine], key: str
@@ -124,7 +125,7 @@ class StripeGateway:
                             "amount": line.amount_minor,
                             "description": line.description,
                             "discountable": False,
-                            "period": {"start": _unix(line.start), "end": _unix(line.end) - 1},
+                            "period": {"start": unix(line.start), "end": unix(line.end) - 1},
                             "metadata": {"line_id": line.line_id, "kind": line.kind},
                         }
                         for line in lines
@@ -132,7 +133,7 @@ class StripeGateway:
                 },
                 {"idempotency_key": key},
             )
-        return _read(updated.to_dict())
+        return read_invoice(updated.to_dict())
 
     async def finalize_invoice(self, id_: StripeInvoiceId, key: str) -> StripeInvoice:
         """From here on Stripe collects by itself, as the account is set up to."""
@@ -148,7 +149,54 @@ class StripeGateway:
             if found is None:
                 raise
             return found
-        return _read(finalized.to_dict())
+        return read_invoice(finalized.to_dict())
+
+    async def delete_draft(self, id_: StripeInvoiceId) -> None:
+        """Needs no key: a draft that is gone already is what was wanted."""
+        with translated_errors():
+            try:
+                await self.client.v1.invoices.delete_async(id_)
+            except stripe.InvalidRequestError as error:
+                if error.http_status != 404:
+                    raise
+
+    async def void_invoice(self, id_: StripeInvoiceId, key: str) -> StripeInvoice:
+        """Open ones only; what Stripe says of an uncollectible one is to be seen."""
+        with translated_errors():
+            voided = await self.client.v1.invoices.void_invoice_async(
+                id_, {}, {"idempotency_key": key}
+            )
+        return read_invoice(voided.to_dict())
+
+    async def create_credit_note(self, note: PushCreditNote, key: str) -> StripeCreditNoteId:
+        """Of a paid invoice the amount is refunded; of an open one less is due."""
+        wanted: stripe.params.CreditNoteCreateParams = {
+            "invoice": note.stripe_invoice_id,
+            "amount": note.amount_minor,
+            "memo": f"{note.number}: {note.reason}",
+            "metadata": {"credit_note_id": str(note.id), "number": note.number},
+        }
+        if note.is_refund:
+            wanted["refund_amount"] = note.amount_minor
+        with translated_errors():
+            created = await self.client.v1.credit_notes.create_async(
+                wanted, {"idempotency_key": key}
+            )
+        return StripeCreditNoteId(created.id)
+
+    async def find_credit_note(self, note: PushCreditNote) -> StripeCreditNoteId | None:
+        """By list, which is consistent at once; None also where it was voided again."""
+        with translated_errors():
+            pages = await self.client.v1.credit_notes.list_async(
+                {"invoice": note.stripe_invoice_id, "limit": _PAGE_SIZE}
+            )
+            found = [one.to_dict() async for one in pages.auto_paging_iter()]
+        ours = [
+            StripeCreditNoteId(one["id"])
+            for one in found
+            if one["metadata"].get("credit_note_id") == str(note.id) and one["status"] != "void"
+        ]
+        return ours[-1] if ours else None
 
     async def fetch_invoice(self, id_: StripeInvoiceId) -> StripeInvoice | None:
         """A deleted draft, too, is no such invoice."""
@@ -160,7 +208,7 @@ class StripeGateway:
                     return None
                 raise
         body = found.to_dict()
-        return None if body.get("deleted") else _read(body)
+        return None if body.get("deleted") else read_invoice(body)
 
     async def find_invoices(
         self, customer: StripeCustomerId, invoice_id: InvoiceId, since: datetime
@@ -168,9 +216,9 @@ class StripeGateway:
         """By list, which is consistent at once; Stripe's search may lag by a minute or an hour."""
         with translated_errors():
             pages = await self.client.v1.invoices.list_async(
-                {"customer": customer, "created": {"gte": _unix(since)}, "limit": _PAGE_SIZE}
+                {"customer": customer, "created": {"gte": unix(since)}, "limit": _PAGE_SIZE}
             )
-            found = [_read(one.to_dict()) async for one in pages.auto_paging_iter()]
+            found = [read_invoice(one.to_dict()) async for one in pages.auto_paging_iter()]
         return [x for x in found if x.invoice_id == str(invoice_id) and x.status != "void"]
 
     async def line_ids(self, id_: StripeInvoiceId) -> set[str]:
@@ -218,38 +266,13 @@ def _translated(error: stripe.StripeError) -> BillingError:
     return StripeRefused(f"Stripe refused{f' ({code})' if code else ''}: {text}")
 
 
-def _read(body: dict[str, Any]) -> StripeInvoice:
-    moments = body["status_transitions"]
-    return StripeInvoice(
-        id=StripeInvoiceId(body["id"]),
-        invoice_id=body["metadata"].get("invoice_id"),
-        status=body["status"],
-        currency=body["currency"],
-        total_minor=body["total"],
-        line_count=body["lines"].get("total_count"),
-        attempt_count=body["attempt_count"],
-        next_payment_at=_instant(body.get("next_payment_attempt")),
-        paid_at=_instant(moments.get("paid_at")),
-        voided_at=_instant(moments.get("voided_at")),
-        hosted_invoice_url=body.get("hosted_invoice_url"),
-    )
-
-
-def _unix(instant: datetime) -> int:
-    return int(instant.timestamp())
-
-
-def _instant(unix: int | None) -> datetime | None:
-    return None if unix is None else datetime.fromtimestamp(unix, UTC)
-
-
 def verify_webhook(body: bytes, header: str, secrets: Sequence[str], now: datetime) -> None:
     """Raise `Invalid` unless one of `secrets` signed `body` within five minutes of `now`.
 
     The SDK compares with the machine's clock, so its own tolerance is off (None) and the age is
     checked by ours; several secrets are valid while one is being rolled.
     """
-    timestamp = _signed_at(header)
+    timestamp = signed_at(header)
     if abs((now - timestamp).total_seconds()) > WEBHOOK_TOLERANCE_SECONDS:
         raise Invalid("The signature's timestamp is too old.", code="SIGNATURE_EXPIRED")
     text = body.decode(errors="replace")
@@ -258,14 +281,6 @@ def verify_webhook(body: bytes, header: str, secrets: Sequence[str], now: dateti
 
 
 WEBHOOK_TOLERANCE_SECONDS = 300
-
-
-def _signed_at(header: str) -> datetime:
-    for part in header.split(","):
-        name, _, value = part.partition("=")
-        if name == "t" and value.isascii() and value.isdigit() and len(value) <= 11:
-            return datetime.fromtimestamp(int(value), UTC)
-    raise Invalid("The Stripe-Signature header has no timestamp.", code="SIGNATURE_INVALID")
 
 
 def _is_signed(text: str, header: str, secret: str) -> bool:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from billing.ids import InvoiceId, StripeCustomerId, StripeInvoiceId
+from billing.ids import (
+    CreditNoteId,
+    InvoiceId,
+    StripeCreditNoteId,
+    StripeCustomerId,
+    StripeInvoiceId,
+)
 from billing.rules.money import Currency
 
 
@@ -60,6 +66,18 @@ class StripeInvoice:
     hosted_invoice_url: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PushCreditNote:
+    """One credit note as Stripe gets it. `is_refund`: the money has been paid and goes back."""
+
+    id: CreditNoteId
+    stripe_invoice_id: StripeInvoiceId
+    number: str
+    amount_minor: int
+    reason: str
+    is_refund: bool
+
+
 class Stripe(Protocol):
     """All that we ask of Stripe. Every method may raise `Unavailable` or `StripeRefused`."""
 
@@ -81,6 +99,18 @@ class Stripe(Protocol):
 
     async def finalize_invoice(self, id_: StripeInvoiceId, key: str) -> StripeInvoice:
         """Issue a draft and let Stripe collect; one that already is, is returned as it is."""
+
+    async def delete_draft(self, id_: StripeInvoiceId) -> None:
+        """Delete a draft; one that is gone already is fine."""
+
+    async def void_invoice(self, id_: StripeInvoiceId, key: str) -> StripeInvoice:
+        """Void an issued invoice that nobody has paid."""
+
+    async def create_credit_note(self, note: PushCreditNote, key: str) -> StripeCreditNoteId:
+        """Reduce what is due of an open invoice, or refund a paid one."""
+
+    async def find_credit_note(self, note: PushCreditNote) -> StripeCreditNoteId | None:
+        """The one that carries our id, or None."""
 
     async def fetch_invoice(self, id_: StripeInvoiceId) -> StripeInvoice | None:
         """What Stripe holds now; None when it holds no such invoice."""

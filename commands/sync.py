@@ -2,7 +2,8 @@
 
 import click
 
-from billing import invoice_sync
+from billing import credit_notes, invoice_sync
+from billing.errors import NotFound
 from billing.invoices import SyncHealth, sync_health
 from billing.runtime import Runtime
 from commands.console import json_option, show
@@ -48,7 +49,7 @@ def push(as_json: bool) -> None:
 @click.argument("number")
 @json_option
 def retry(number: str, as_json: bool) -> None:
-    """Queue the invoice with this number again, its cause being mended."""
+    """Queue the invoice or credit note with this number again, its cause being mended."""
     run(lambda runtime: _retry(runtime, number))
     show({"number": number, "state": "PENDING"}, f"{number} is queued again.", as_json=as_json)
 
@@ -56,4 +57,7 @@ def retry(number: str, as_json: bool) -> None:
 async def _retry(runtime: Runtime, number: str) -> None:
     now = await runtime.now()
     async with runtime.sessions.begin() as session:
-        await invoice_sync.retry_push(session, number, actor=ACTOR, now=now)
+        try:
+            await invoice_sync.retry_push(session, number, actor=ACTOR, now=now)
+        except NotFound:
+            await credit_notes.retry_credit_note(session, number, actor=ACTOR, now=now)

@@ -25,13 +25,14 @@ from jobs.check_heartbeats import check_heartbeats
 from jobs.close_periods import close_periods
 from jobs.fold_usage import fold_usage
 from jobs.purge_quarantine import purge_quarantine
+from jobs.push_credit_notes import push_credit_notes
 from jobs.push_invoices import push_invoices
 from jobs.stripe_events import handle_stripe_events
 from jobs.verify_invoices import verify_invoices
 
 log = logging.getLogger(__name__)
 
-SWEPT = (fold_usage, close_periods, push_invoices, handle_stripe_events)
+SWEPT = (fold_usage, close_periods, push_invoices, push_credit_notes, handle_stripe_events)
 SWEEP_SECONDS = set(range(0, 60, 5))
 JOB_TIMEOUT_SECONDS = 280
 REDIS_PAUSE_SECONDS = 2

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from billing.bill_diffs import Compared
+from billing.credit_notes import InvoiceCorrections
 from billing.estimates import Estimate
 from billing.ids import InvoiceId
 from billing.models import Invoice, Organization
@@ -21,6 +22,7 @@ from billing.rules.lines import DraftLine
 from billing.rules.money import Currency, Money
 from billing.rules.quantities import plain
 from billing.rules.rating import Step
+from billing.subscriptions import Standing
 from web.costs import share_name
 from web.explanations import changes_told, forecast_told
 from web.figures import Figures
@@ -49,6 +51,7 @@ def estimate_json(figures: Figures, group: str) -> Response:
         "digest": estimate.digest,
         "forecast": forecast_told(figures.outlook.forecast),
         "changes": changes_told(figures.outlook.changes),
+        "plans": [_plan(plan) for plan in figures.plans],
         "lines": [_line(line) for line in estimate.lines],
         "costs": {"by": group, "rows": _costs(estimate, group)},
         "daily": [
@@ -66,12 +69,17 @@ def estimate_json(figures: Figures, group: str) -> Response:
 
 
 def invoice_json(
-    org: Organization, invoice: Invoice, lines: Sequence[DraftLine], changes: Compared | None
+    org: Organization,
+    invoice: Invoice,
+    corrections: InvoiceCorrections,
+    lines: Sequence[DraftLine],
+    changes: Compared | None,
 ) -> Response:
     """An issued invoice, with the arithmetic of each line, and against the one before it."""
     return JSONResponse(
         {"organization": {"slug": org.slug, "name": org.name}}
         | _invoice(invoice)
+        | _corrections(invoice, corrections)
         | {
             "digest": invoice.digest,
             "changes": changes_told(changes),
@@ -143,6 +151,36 @@ def _invoice(invoice: Invoice) -> dict[str, Any]:
         "paid_at": _instant(invoice.paid_at),
         "currency": invoice.currency,
         "total": _major(invoice.total) if is_issued else None,
+    }
+
+
+def _corrections(invoice: Invoice, corrections: InvoiceCorrections) -> dict[str, Any]:
+    return {
+        "amount_due": _major(corrections.amount_due(invoice)),
+        "voided_at": _instant(invoice.voided_at),
+        "void_reason": invoice.void_reason,
+        "replaces": corrections.replaces,
+        "replaced_by": corrections.replaced_by,
+        "credit_notes": [
+            {
+                "number": note.number,
+                "kind": note.kind,
+                "amount": _major(corrections.given_back(note, invoice)),
+                "reason": note.reason,
+                "created_at": _instant(note.recorded_at),
+            }
+            for note in corrections.credit_notes
+        ],
+    }
+
+
+def _plan(plan: Standing) -> dict[str, Any]:
+    return {
+        "plan": plan.plan.slug,
+        "name": plan.plan.name,
+        "starts_at": _instant(plan.row.starts_at),
+        "trial_ends_at": _instant(plan.row.trial_ends_at),
+        "ends_at": _instant(plan.row.ends_at),
     }
 
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.bill_diffs import Compared, diff_with_previous
+from billing.credit_notes import InvoiceCorrections, corrections_of
 from billing.errors import NotFound
 from billing.estimates import closing_totals
 from billing.ids import InvoiceId
@@ -81,19 +82,22 @@ async def invoice(request: Request) -> Response:
         period=found.period,
         sections=sections(_lines(found), found.currency),
         changes=await _changes(request, org, found),
+        corrections=await _corrections(request, found),
     )
 
 
 async def invoice_state(request: Request) -> Response:
     """The page's head, asked for again and again until the state is final."""
     org, found = await _invoice_of(request, with_lines=False)
-    return render(request, "invoices/_state.html", org=org, invoice=found)
+    corrections = await _corrections(request, found)
+    return render(request, "invoices/_state.html", org=org, invoice=found, corrections=corrections)
 
 
 async def invoice_as_json(request: Request) -> Response:
     """The invoice for scripts."""
     org, found = await _invoice_of(request)
-    return invoice_json(org, found, _lines(found), await _changes(request, org, found))
+    changes = await _changes(request, org, found)
+    return invoice_json(org, found, await _corrections(request, found), _lines(found), changes)
 
 
 async def invoice_as_csv(request: Request) -> Response:
@@ -129,6 +133,12 @@ async def _changes(request: Request, org: Organization, invoice: Invoice) -> Com
     now = await runtime.now()
     async with runtime.sessions() as session:
         return await diff_with_previous(session, org, invoice, now)
+
+
+async def _corrections(request: Request, invoice: Invoice) -> InvoiceCorrections:
+    runtime: Runtime = request.state.runtime
+    async with runtime.sessions() as session:
+        return await corrections_of(session, invoice)
 
 
 def _lines(invoice: Invoice) -> list[DraftLine]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from billing.models import Invoice, InvoiceStatus, InvoiceSync, SyncState
+from billing.rules.invoicing import Settlement
 
 
 class Tone(StrEnum):
@@ -46,6 +47,7 @@ _PAYMENT_FAILED = Label(
     "Payment failed", Tone.BAD, "The payment was declined. The invoice is still to be paid."
 )
 _PAID = Label("Paid", Tone.GOOD, "Nothing is left to pay.", is_final=True)
+_CREDITED = Label("Credited", Tone.GOOD, "Credited whole: nothing is left to pay.", is_final=True)
 _VOID = Label("Void", Tone.NEUTRAL, "The invoice was withdrawn and is not owed.", is_final=True)
 _UNCOLLECTIBLE = Label(
     "Uncollectible", Tone.BAD, "The invoice was not paid and is no longer collected.", is_final=True
@@ -64,6 +66,8 @@ def label_of(invoice: Invoice) -> Label:
     """What people see; `invoice.sync` must be loaded."""
     if invoice.status is InvoiceStatus.OPEN:
         return _ISSUED if invoice.sync is None else _open_label(invoice.sync)
+    if invoice.settled_by is Settlement.CREDIT_NOTE:
+        return _CREDITED
     return _BY_STATUS[invoice.status]
 
 

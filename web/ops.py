@@ -10,6 +10,7 @@ from billing.accounts import Viewer, organizations_for
 from billing.invoices import stuck_invoices, sync_health
 from billing.runtime import Runtime
 from web.auth import data, page
+from web.ops_closing import closing_context
 from web.paging import after_slug
 from web.rendering import fragment, render
 
@@ -20,7 +21,7 @@ _TAG = "HX-PTag"
 
 
 async def ops(request: Request) -> Response:
-    """Read only: repairs are done from the command line, and audited there."""
+    """A hold is released here; other repairs are done from the command line."""
     runtime: Runtime = request.state.runtime
     viewer = _staff(request)
     after = after_slug(request.query_params.get("after"))
@@ -35,6 +36,7 @@ async def ops(request: Request) -> Response:
         further=shown[-1].slug if len(rows) > PAGE_SIZE else None,
         tag=_tag(fragment(_SYNC, sync)),
         **sync,
+        **await closing_context(runtime),
     )
 
 

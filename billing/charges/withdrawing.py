@@ -54,7 +54,7 @@ async def withdraw(
     )
     await session.execute(
         update(CreditNote)
-        .where(CreditNote.invoice_id == invoice.id, CreditNote.state == CreditNoteState.PENDING)
+        .where(CreditNote.invoice_id == invoice.id, CreditNote.state != CreditNoteState.SENT)
         .values(state=CreditNoteState.NOT_NEEDED)
     )
     await _find_corrections_again(session, invoice)

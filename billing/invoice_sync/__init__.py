@@ -4,6 +4,14 @@
 what goes over.
 """
 
-from billing.invoice_sync.queue import push_due, retry_push
+from billing.invoice_sync.push import KEY_AGE_MAX
+from billing.invoice_sync.queue import (
+    LEASE,
+    backoff,
+    is_in_doubt,
+    jittered,
+    push_due,
+    retry_push,
+)
 
-__all__ = ["push_due", "retry_push"]
+__all__ = ["KEY_AGE_MAX", "LEASE", "backoff", "is_in_doubt", "jittered", "push_due", "retry_push"]

@@ -101,24 +101,24 @@ async def _start(runtime: Runtime, invoice_id: InvoiceId, claim: int, now: datet
         digest = payload_sha256(payload)
         if sync.payload_sha256 not in {None, digest}:
             raise Mismatch("What we owe Stripe of this invoice is not what we sent before.")
-        is_in_doubt = _is_in_doubt(sync, payload.issued_at, now)
+        doubt = is_in_doubt(sync, payload.issued_at, now)
         sync.payload_sha256 = digest
         sync.keyed_at = sync.keyed_at or now
     return Push(
         runtime=runtime,
         invoice=payload,
-        customer=org.stripe_customer_id or await _customer(runtime, org, sync, is_in_doubt),
+        customer=org.stripe_customer_id or await _customer(runtime, org, sync, doubt),
         claim=claim,
         step=sync.step,
         stripe_id=sync.stripe_invoice_id,
         key_attempt=sync.key_attempt,
         keyed_at=sync.keyed_at,
-        is_in_doubt=is_in_doubt,
+        is_in_doubt=doubt,
         now=now,
     )
 
 
-def _is_in_doubt(sync: InvoiceSync, issued_at: datetime, now: datetime) -> bool:
+def is_in_doubt(sync: InvoiceSync, issued_at: datetime, now: datetime) -> bool:
     """Stripe may have forgotten the keys, or may replay a saved refusal under them for ever.
 
     An invoice that is old and yet never pushed may come from a restored backup: look, too.
@@ -137,12 +137,12 @@ async def _loaded(
 
 
 async def _customer(
-    runtime: Runtime, org: Organization, sync: InvoiceSync, is_in_doubt: bool
+    runtime: Runtime, org: Organization, sync: InvoiceSync, doubt: bool
 ) -> StripeCustomerId:
     """Created once for each organization; in doubt looked for first, and asked for anew."""
     wanted = Customer(organization_id=str(org.id), name=org.name, email=org.billing_email)
     key, found = f"cus-{org.id}", None
-    if is_in_doubt:
+    if doubt:
         found = await runtime.stripe.find_customer(wanted)
         key = f"{key}-a{sync.attempts}"
     created = found or await runtime.stripe.create_customer(wanted, key)
@@ -182,6 +182,7 @@ async def _postpone(
     with suppress(Overtaken):
         async with runtime.sessions.begin() as session:
             sync = await _held(session, invoice_id, claim)
+            sync.state = SyncState.PENDING
             pause = error.retry_after if error.is_rate_limit else backoff(sync.attempts)
             sync.attempts += not error.is_rate_limit
             failed_twice = error.code == "STRIPE_DOWN" and sync.attempts >= _LOST_ANSWERS_MAX

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.ids import CreditNoteId, HoldId, InvoiceId, OrgId, new_id
+from billing.ids import CreditNoteId, HoldId, InvoiceId, OrgId, StripeCreditNoteId, new_id
 from billing.models.base import Base, Json
 
 
@@ -110,7 +110,7 @@ class CreditNote(Base):
     amount_minor: Mapped[int]
     reason: Mapped[str]
     state: Mapped[CreditNoteState]
-    stripe_credit_note_id: Mapped[str | None]
+    stripe_credit_note_id: Mapped[StripeCreditNoteId | None]
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
     error_code: Mapped[str | None]

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from billing.clock import Now, wall_clock
 from sandbox.stripe import (
+    credit_notes,
     customers,
     events,
     invoice_items,
@@ -35,7 +36,16 @@ from sandbox.stripe.pages import hosted_invoice, overview
 from sandbox.stripe.webhooks import TIMEOUT_S, deliver_due
 from sandbox.stripe.world import World
 
-ROOMS = (customers, payment_methods, invoice_items, invoices, lines, lifecycle, events)
+ROOMS = (
+    customers,
+    payment_methods,
+    invoice_items,
+    invoices,
+    lines,
+    lifecycle,
+    credit_notes,
+    events,
+)
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation for room in ROOMS for operation in room.OPERATIONS
 }

@@ -41,6 +41,13 @@ def give_back_balance(world: World, invoice: Invoice, cause: Cause) -> None:
     _set_balance(world, customer, customer.balance + invoice.starting_balance - ending, cause)
 
 
+def credit_balance(world: World, invoice: Invoice, amount: int, cause: Cause) -> None:
+    """Give the customer credit for their next invoice."""
+    customer = world.customers.find(invoice.customer)
+    assert customer is not None, invoice.customer
+    _set_balance(world, customer, customer.balance - amount, cause)
+
+
 def _next_number(customer: Customer) -> str:
     number = f"{customer.invoice_prefix}-{customer.next_invoice_sequence:04}"
     customer.next_invoice_sequence += 1

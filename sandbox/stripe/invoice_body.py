@@ -46,8 +46,6 @@ ALWAYS: dict[str, Any] = {
         "payment_method_options": None,
         "payment_method_types": None,
     },
-    "post_payment_credit_notes_amount": 0,
-    "pre_payment_credit_notes_amount": 0,
     "receipt_number": None,
     "rendering": None,
     "shipping_cost": None,
@@ -71,6 +69,7 @@ def invoice_body(world: World, invoice: Invoice) -> Body:
         **(invoice.billed_to or billed_to(customer)),
         **invoice.details,
         **_amounts(invoice, customer),
+        **_credited(world, invoice),
         **_schedule(invoice),
         **_addresses(world, invoice),
         "attempt_count": invoice.attempt_count,
@@ -177,6 +176,16 @@ def _amounts(invoice: Invoice, customer: Customer) -> Body:
         "subtotal_excluding_tax": total,
         "total": total,
         "total_excluding_tax": total,
+    }
+
+
+def _credited(world: World, invoice: Invoice) -> Body:
+    """Before payment they lower `amount_due`, and never the total."""
+    notes = list(world.credit_notes.owned_by(invoice.id))
+    after = sum(note.amount for note in notes if note.is_post_payment)
+    return {
+        "post_payment_credit_notes_amount": after,
+        "pre_payment_credit_notes_amount": sum(note.amount for note in notes) - after,
     }
 
 

@@ -120,6 +120,26 @@ class Invoice:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class CreditNote:
+    """Money given back on an invoice. `ways` is how: refunded, to the balance, outside of here."""
+
+    id: str
+    created: int
+    invoice: str
+    customer: str
+    currency: str
+    amount: int
+    ways: dict[str, int]
+    is_post_payment: bool
+    number: str
+    memo: str | None
+    reason: str | None
+    metadata: dict[str, str]
+    refund: str | None = None
+    deleted: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Event:
     """Something that happened. `data` is the JSON it was told with, deflated: there are many."""
 

@@ -3,13 +3,22 @@
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
+from typing import Any
 
 from sandbox.stripe.agenda import Agenda
 from sandbox.stripe.chaos import Chaos
 from sandbox.stripe.idempotency import Replays
 from sandbox.stripe.ids import Ids
 from sandbox.stripe.lists import Shelf
-from sandbox.stripe.records import Card, Customer, Event, Invoice, InvoiceItem, PaymentMethod
+from sandbox.stripe.records import (
+    Card,
+    CreditNote,
+    Customer,
+    Event,
+    Invoice,
+    InvoiceItem,
+    PaymentMethod,
+)
 from sandbox.stripe.webhooks import Postbox
 
 COLLECTION_DELAY_S = 5
@@ -60,6 +69,15 @@ class World:
     replays: Replays = field(default_factory=Replays)
     chaos: Chaos = field(default_factory=Chaos)
     calls: Counter[str] = field(default_factory=Counter)
+    credit_notes: Shelf[CreditNote] = field(
+        default_factory=lambda: Shelf("credit note", attrgetter("invoice"))
+    )
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        """Unpickled: an account that an older version kept has none of what that did not know."""
+        World.__init__(self)
+        for name, value in state[1].items():
+            setattr(self, name, value)
 
     def clear(self) -> None:
         """Empty the account; ids go on, so no id ever names two things, and endpoints stay."""

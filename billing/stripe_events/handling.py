@@ -1,4 +1,4 @@
-"""What Stripe tells us: kept first, then looked up. A payload is never trusted, only its id.
+"""Handling what is in the inbox. A payload is never trusted, only its id.
 
 Events come twice, late and in any order, and carry whole seconds. So the handler fetches the
 invoice and writes what it finds: any order and repetition ends in the same state.
@@ -6,19 +6,17 @@ invoice and writes what it finds: any order and repetition ends in the same stat
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.errors import BillingError, Conflict, Invalid, Unavailable
-from billing.ids import InvoiceId, OrgId, StripeInvoiceId
-from billing.models import Invoice, InvoiceStatus, InvoiceSync, Outcome, StripeEvent, SyncState
+from billing.errors import BillingError, Conflict, Unavailable
+from billing.ids import InvoiceId, StripeInvoiceId
+from billing.models import Invoice, InvoiceStatus, InvoiceSync, Outcome, StripeEvent
 from billing.runtime import Runtime
-from billing.stripe_protocol import StripeInvoice
+from billing.stripe_events.applying import apply_stripe_state
 
 log = logging.getLogger(__name__)
 
@@ -31,60 +29,11 @@ RETRY_AFTER = timedelta(seconds=10)
 ATTEMPTS_MAX = 30
 """For an invoice that we do not know yet: its webhook can come before our own commit."""
 
-_STATUS = {
-    "open": InvoiceStatus.OPEN,
-    "paid": InvoiceStatus.PAID,
-    "void": InvoiceStatus.VOID,
-    "uncollectible": InvoiceStatus.UNCOLLECTIBLE,
-}
-
 
 class AnotherCarriesOurId(Conflict):
     """Two Stripe invoices name one of ours: only the one that we made may speak for it."""
 
     code = "STRIPE_DUPLICATE"
-
-
-async def receive(session: AsyncSession, body: Mapping[str, object], now: datetime) -> bool:
-    """Put a verified event into the inbox; False when it is there already.
-
-    Takes snapshot events (`event`) and thin ones (`v2.core.event`). Raises `Invalid` for anything
-    else.
-    """
-    row = _row_of(body, now)
-    added = await session.scalar(
-        insert(StripeEvent).values(**row).on_conflict_do_nothing().returning(StripeEvent.id)
-    )
-    return added is not None
-
-
-def _row_of(body: Mapping[str, object], now: datetime) -> dict[str, object]:
-    match body:
-        case {
-            "object": "event",
-            "id": str(id_),
-            "type": str(type_),
-            "data": {"object": dict(about)},
-        }:
-            created = body.get("created")
-            occurred_at = datetime.fromtimestamp(created, UTC) if isinstance(created, int) else now
-        case {"object": "v2.core.event", "id": str(id_), "type": str(type_)}:
-            related = body.get("related_object")
-            about = related if isinstance(related, dict) else {}
-            occurred_at = now
-        case _:
-            raise Invalid("This is not a Stripe event.", code="INVALID_EVENT")
-    version = body.get("api_version")
-    return {
-        "id": id_,
-        "type": type_.removeprefix("v1."),
-        "object_id": about.get("id") if isinstance(about.get("id"), str) else None,
-        "api_version": version if isinstance(version, str) else None,
-        "occurred_at": occurred_at,
-        "received_at": now,
-        "attempts": 0,
-        "next_attempt_at": now,
-    }
 
 
 async def handle_due(runtime: Runtime) -> int:
@@ -168,11 +117,19 @@ async def _refresh(
     ticket = await _ticket(runtime, invoice_id)
     found = await runtime.stripe.fetch_invoice(stripe_id)
     if found is None:
-        return Outcome.FAILED, "Stripe no longer holds this invoice"
+        return await _gone(runtime, invoice_id)
     async with runtime.sessions.begin() as session:
         org_id = await apply_stripe_state(session, invoice_id, found, ticket, now)
     await runtime.nudges.moved([org_id])
     return Outcome.PROCESSED, f"fetched: {found.status}"
+
+
+async def _gone(runtime: Runtime, invoice_id: InvoiceId) -> tuple[Outcome, str]:
+    async with runtime.sessions() as session:
+        invoice = await session.get_one(Invoice, invoice_id)
+    if invoice.status is InvoiceStatus.VOID:
+        return Outcome.PROCESSED, "its draft was deleted, for it is void"
+    return Outcome.FAILED, "Stripe no longer holds this invoice"
 
 
 async def _known_as(runtime: Runtime, stripe_id: StripeInvoiceId) -> InvoiceId | None:
@@ -211,43 +168,6 @@ async def _ticket(runtime: Runtime, invoice_id: InvoiceId) -> int:
         )
     assert ticket is not None, invoice_id
     return ticket
-
-
-async def apply_stripe_state(
-    session: AsyncSession,
-    invoice_id: InvoiceId,
-    found: StripeInvoice,
-    ticket: int,
-    now: datetime,
-) -> OrgId:
-    """Write what a fetch found, unless a later fetch has been written. Stripe wins on status.
-
-    A total that is not ours is recorded as an error for a person: money is never adopted.
-    """
-    sync = await session.get_one(InvoiceSync, invoice_id, with_for_update=True)
-    invoice = await session.get_one(Invoice, invoice_id, with_for_update=True)
-    if ticket <= sync.applied_ticket:
-        return invoice.org_id
-    sync.applied_ticket = ticket
-    sync.fetched_at = now
-    sync.stripe_status = found.status
-    sync.hosted_invoice_url = found.hosted_invoice_url
-    sync.payment_attempts = found.attempt_count
-    sync.next_payment_at = found.next_payment_at
-    if found.status in _STATUS:
-        invoice.status = _STATUS[found.status]
-        invoice.paid_at = found.paid_at
-        invoice.voided_at = found.voided_at
-        _check_total(invoice, sync, found)
-    return invoice.org_id
-
-
-def _check_total(invoice: Invoice, sync: InvoiceSync, found: StripeInvoice) -> None:
-    if found.total_minor != invoice.total_minor:
-        sync.state = SyncState.HELD
-        sync.error_code = "STRIPE_MISMATCH"
-        sync.error_message = f"Stripe's total is {found.total_minor}, ours {invoice.total_minor}."
-        log.error("invoice %s: %s", invoice.number, sync.error_message)
 
 
 async def _settle(
