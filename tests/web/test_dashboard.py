@@ -205,17 +205,18 @@ async def test_the_plan_is_on_the_page_and_in_its_twin(
 ) -> None:
     async with sessions.begin() as session:
         (subscription,) = await session.scalars(select(Subscription))
+        subscription.trial_ends_at = datetime(2026, 11, 12, tzinfo=UTC)
         subscription.ends_at = datetime(2026, 11, 20, 15, tzinfo=UTC)
     page = text_of((await dana.get(acme.path)).text)
     told = (await dana.get(f"{acme.path}.json")).json()
 
-    assert "Acme-Pro 1 Jan 2025 – 20 Nov 2026, 15:00 UTC" in page
+    assert "Acme-Pro 1 Jan 2025 12 Nov 2026, 00:00 UTC 20 Nov 2026, 15:00 UTC" in page
     assert told["plans"] == [
         {
             "plan": "acme-pro",
             "name": "Acme-Pro",
             "starts_at": "2025-01-01T00:00:00.000000Z",
-            "trial_ends_at": None,
+            "trial_ends_at": "2026-11-12T00:00:00.000000Z",
             "ends_at": "2026-11-20T15:00:00.000000Z",
         }
     ]
