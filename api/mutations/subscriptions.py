@@ -98,7 +98,9 @@ class SubscriptionPayload(Payload):
 class CloseOrganizationPayload(Payload):
     """Of a preview, as it would be."""
 
-    organization: Organization | None = strawberry.field(default=None, description="The one that is closed.")
+    organization: Organization | None = strawberry.field(
+        default=None, description="The one that is closed."
+    )
     closed_at: datetime | None = strawberry.field(
         default=None, description="The whole UTC hour from which nothing is billed."
     )
