@@ -1,13 +1,14 @@
 """Fifty million events of twelve months, by SQL: what years of use leave behind, in minutes.
 
 Everything is as the product would have left it, in form and in size: identities, chunks of one hour
-and shard, buckets computed from the very readings. Two things are cheaper: an identity's last 12
-bytes are those of the event's id instead of their SHA-256, and the two big indexes are built after
-the rows, as full as random inserts leave them.
+and shard, buckets computed from the very readings. The latest month is drawn event by event; the
+others are that month moved, with sources, instants and identities of their own. Two things are
+cheaper: an identity's last 12 bytes are digits of the event's random id instead of a SHA-256, and
+the two big indexes are built after the rows, as full as random inserts leave them.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from time import monotonic
@@ -29,6 +30,9 @@ SLICE_DAYS = 11
 """What one statement makes, so that all of it stays in memory."""
 
 Slice = tuple[datetime, datetime]
+Part = tuple[datetime, datetime, int]
+"""From when to when of the first month, and by how many days later into the other."""
+Statement = tuple[str, tuple[object, ...]]
 
 _SESSION = """
 SET work_mem = '1GB';
@@ -59,7 +63,7 @@ ALTER TABLE usage_buckets ADD CONSTRAINT pk_usage_buckets PRIMARY KEY (series_id
     WITH (fillfactor = {GROWN_FILLFACTOR})
 """,
 )
-_TIDY = ("VACUUM ANALYZE usage_identities", "VACUUM ANALYZE usage_buckets")
+_TIDY = ("ANALYZE usage_identities", "VACUUM ANALYZE usage_buckets")
 _AS_MIGRATED = """
 ALTER INDEX pk_usage_identities RESET (fillfactor);
 ALTER INDEX pk_usage_buckets RESET (fillfactor)
@@ -76,11 +80,11 @@ WITH drawn AS (
 ), readings AS MATERIALIZED (
     SELECT hour, shard, series_id, key_start, hour + random() * interval '1 hour' AS occurred_at,
            random(0.00, 9.99) AS quantity,
-           md5($4::text || row_number() OVER ())::uuid::text AS external_id
+           'evt-' || md5($4::text || row_number() OVER ()) AS external_id
     FROM series_hours, generate_series(1, readings)
 ), claimed AS (
     INSERT INTO usage_identities (key, fingerprint, occurred_at, is_time_given)
-    SELECT (key_start || right(external_id, 28))::uuid, hashtextextended(external_id, 0),
+    SELECT (key_start || substr(external_id, 5, 24))::uuid, hashtextextended(external_id, 0),
            occurred_at, true
     FROM readings
 ), packed AS (
@@ -96,6 +100,36 @@ WITH drawn AS (
     FROM readings GROUP BY series_id, hour
 )
 SELECT count(*) FROM readings
+"""
+_KEEP_BUCKETS = """
+DROP TABLE IF EXISTS bench.first_buckets;
+CREATE UNLOGGED TABLE bench.first_buckets AS SELECT * FROM usage_buckets WHERE hour >= '{month}'
+"""
+MOVE = """
+WITH chosen AS MATERIALIZED (
+    SELECT chunk.*, cardinality(series_ids) AS readings FROM usage_chunks AS chunk
+    WHERE hour >= $1 AND hour < $2
+), claimed AS (
+    INSERT INTO usage_identities (key, fingerprint, occurred_at, is_time_given)
+    SELECT (key_start || substr(right(external_id, 32) || right(external_id, 32), $5, 24))::uuid,
+           hashtextextended(external_id, $5), each.occurred_at - $3::interval, true
+    FROM chosen, unnest(series_ids, chosen.occurred_at, external_ids)
+         AS each (series_id, occurred_at, external_id)
+    JOIN bench.series_places AS place ON place.id = each.series_id
+), packed AS (
+    INSERT INTO usage_chunks (hour, shard, form, series_ids, occurred_at, quantities, sources,
+                              external_ids, recorded_at)
+    SELECT hour - $3::interval, shard, form, series_ids, moved.instants, quantities,
+           array_fill($4::text, ARRAY[readings]), external_ids, moved.instants
+    FROM chosen, LATERAL (
+        SELECT ARRAY(SELECT at - $3::interval FROM unnest(occurred_at) AS at) AS instants
+    ) AS moved
+), counted AS (
+    INSERT INTO usage_buckets (series_id, hour, event_count, total, highest)
+    SELECT series_id, hour - $3::interval, event_count, total, highest
+    FROM bench.first_buckets WHERE hour >= $1 AND hour < $2
+)
+SELECT coalesce(sum(readings), 0) FROM chosen
 """
 
 
@@ -122,17 +156,31 @@ class Loader:
         await first.execute("DROP TABLE IF EXISTS bench.series_places")
         await first.execute(_PLACES)
 
-    async def load(self, months: Sequence[date]) -> None:
-        """Make these months, on two connections, and leave the tables as use would have."""
+    async def load_first(self) -> None:
+        """Draw the latest month, event by event."""
+        first = self.months[0]
+        await self._load(self._drawn(start, end) for start, end in _slices(first))
+        await self._stage.first.execute(_KEEP_BUCKETS.format(month=first))
+
+    async def load_others(self) -> None:
+        """Move it to where the other months are."""
+        days = {month: (month_after(month) - month).days for month in self.months}
+        await self._load(
+            self._moved(month, number, part)
+            for number, month in enumerate(self.months[1:], 1)
+            for part in _parts(self.months[0], days[month], days[self.months[0]])
+        )
+
+    async def _load(self, statements: Iterable[Statement]) -> None:
+        """On two connections, and leave the tables as use would have."""
         started = monotonic()
         await self._stage.first.execute(_LOOSEN)
         pool = [await self._connect() for _ in range(_CONNECTIONS)]
-        left = iter([part for month in months for part in _slices(month)])
+        left = iter(list(statements))
         await asyncio.gather(*(self._make(one, left) for one in pool))
         made = monotonic()
-        for statements in (_TIGHTEN, _TIDY):
-            each = zip(pool, statements, strict=True)
-            await asyncio.gather(*(one.execute(statement) for one, statement in each))
+        for each in (_TIGHTEN, _TIDY):
+            await asyncio.gather(*(one.execute(text) for one, text in zip(pool, each, strict=True)))
         await self._stage.first.execute(_AS_MIGRATED)
         await asyncio.gather(*(one.close() for one in pool))
         progress(
@@ -141,15 +189,24 @@ class Loader:
         )
         self.seconds += monotonic() - started
 
+    def _drawn(self, start: datetime, end: datetime) -> Statement:
+        return LOAD, (start, end, self._drawn_an_hour, f"{start:%Y-%m-%d}/")
+
+    def _moved(self, month: date, number: int, part: Part) -> Statement:
+        start, end, days_later = part
+        back = timedelta(days=(self.months[0] - month).days - days_later)
+        source = f"bench/load/{month:%Y-%m}/{days_later}"
+        digit = 1 + number + (MONTHS if days_later else 0)  # where a key of its own begins
+        return MOVE, (start, end, back, source, digit)
+
     async def _connect(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(self._stage.services.database_url)
         await connection.execute(_SESSION)
         return connection
 
-    async def _make(self, one: asyncpg.Connection, left: Iterator[Slice]) -> None:
-        for start, end in left:
-            seed = f"{start:%Y-%m-%d}/"
-            made = await one.fetchval(LOAD, start, end, self._drawn_an_hour, seed)
+    async def _make(self, one: asyncpg.Connection, left: Iterator[Statement]) -> None:
+        for text, arguments in left:
+            made = await one.fetchval(text, *arguments)
             self.readings += made  # not across the wait: the other connection adds too
 
 
@@ -162,3 +219,13 @@ def _slices(month: date) -> list[Slice]:
     days = [month + timedelta(days=day) for day in range(0, (end - month).days, SLICE_DAYS)]
     instants = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (*days, end)]
     return list(pairwise(instants))
+
+
+def _parts(first: date, days: int, days_there: int) -> list[Part]:
+    """What is moved to make a month of so many days: its last ones again where it is longer."""
+    start = datetime(first.year, first.month, 1, tzinfo=UTC)
+    cuts = [*range(0, min(days, days_there), SLICE_DAYS), min(days, days_there)]
+    parts = [(start + timedelta(days=a), start + timedelta(days=b), 0) for a, b in pairwise(cuts)]
+    if (more := days - days_there) > 0:
+        parts.append((start, start + timedelta(days=more), days_there))
+    return parts

@@ -67,6 +67,7 @@ async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: d
     """Whether all of it was usual, and is recorded; else nothing of it is."""
     desk = runtime.remembered(Desk)
     events = [event for one in deliveries for event in one.events]
+    await _meet(runtime, desk, events)
     batch = usual_batch(desk, events, now)
     if (
         batch is None
@@ -86,6 +87,16 @@ async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: d
     desk.learn(learned)
     await runtime.nudges.moved([org.id for org in batch.organizations])
     return True
+
+
+async def _meet(
+    runtime: Runtime, desk: Desk, events: Iterable[IncomingEvent | MalformedEvent]
+) -> None:
+    """Look up whom this process has not met yet, before anything else is read of the events."""
+    subjects = {one.subject for one in events if isinstance(one, IncomingEvent)}
+    if unknown := subjects - desk.organizations.keys():
+        async with runtime.sessions() as session:
+            await desk.look_up(session, unknown)
 
 
 async def _record_each(
