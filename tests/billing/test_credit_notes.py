@@ -1,27 +1,19 @@
-"""Credit notes: never more than is left, told to Stripe once, whatever happens on the way."""
+"""Credit notes: never more than is left, and where the money goes."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
-from typing import cast
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from billing.credit_notes import (
     CreditNoteTooLarge,
     NewCreditNote,
     NotCreditable,
-    corrections_of,
     create_credit_note,
     push_credit_notes_due,
-    retry_credit_note,
 )
 from billing.errors import Conflict, IdempotencyConflict, Invalid, NotFound
-from billing.ids import InvoiceId
-from billing.invoice_sync import push_due
 from billing.models import (
     CreditEntry,
     CreditNote,
@@ -33,79 +25,24 @@ from billing.models import (
 )
 from billing.rules.invoicing import Settlement
 from billing.runtime import Runtime
-from billing.stripe_events import handle_due
-from billing.stripe_protocol import Stripe
 from billing.voiding import HasCreditNotes
 from sandbox.stripe.app import FakeStripe
-from sandbox.stripe.chaos import Fault, Switch
-from sandbox.stripe.records import CreditNote as StripeNote
 from sandbox.stripe.records import Status
+from tests.billing.crediting import (
+    BALANCE,
+    REFUND,
+    a_paid_invoice,
+    credit,
+    due,
+    heard,
+    note_of,
+    there,
+    until_sent,
+)
 from tests.billing.pushing import an_issued_invoice, held
-from tests.billing.test_push_crashes import Crash, Dying
-from tests.billing.test_push_doubts import through
-from tests.billing.test_stripe_events import a_pushed_invoice, hear, pay, told
+from tests.billing.test_stripe_events import a_pushed_invoice, pay
 from tests.billing.voiding import org_of, stored, void
 from tests.world import Clock
-
-CREATE_NOTE = "POST /v1/credit_notes"
-REFUND, BALANCE = CreditNoteKind.REFUND, CreditNoteKind.BALANCE
-
-
-async def credit(
-    runtime: Runtime,
-    invoice_id: InvoiceId,
-    amount: str,
-    key: str = "k1",
-    *,
-    kind: CreditNoteKind | None = None,
-    reason: str = "Sorry",
-) -> CreditNote:
-    org, number = await org_of(runtime, invoice_id)
-    wanted = NewCreditNote(Decimal(amount), reason, key, kind)
-    async with runtime.sessions.begin() as session:
-        return await create_credit_note(
-            session, org, number, wanted, actor="test", now=await runtime.now()
-        )
-
-
-async def a_paid_invoice(runtime: Runtime, fake: FakeStripe, clock: Clock) -> InvoiceId:
-    invoice_id, stripe_id = await a_pushed_invoice(runtime)
-    await pay(fake, clock)
-    await hear(runtime, told("invoice.paid", stripe_id))
-    await handle_due(runtime)
-    return invoice_id
-
-
-async def heard(runtime: Runtime, stripe_id: str) -> None:
-    await hear(runtime, told("invoice.updated", stripe_id))
-    await handle_due(runtime)
-
-
-async def note_of(runtime: Runtime, number: str) -> CreditNote:
-    async with runtime.sessions() as session:
-        note = await session.scalar(select(CreditNote).where(CreditNote.number == number))
-    assert note is not None, number
-    return note
-
-
-async def due(runtime: Runtime, invoice_id: InvoiceId) -> int:
-    invoice, _ = await stored(runtime, invoice_id)
-    async with runtime.sessions() as session:
-        return (await corrections_of(session, invoice)).amount_due(invoice).minor
-
-
-def there(fake: FakeStripe) -> list[StripeNote]:
-    return list(fake.world.credit_notes)
-
-
-async def until_sent(runtime: Runtime, clock: Clock, number: str) -> CreditNote:
-    for _ in range(30):
-        await push_credit_notes_due(runtime)
-        note = await note_of(runtime, number)
-        if note.state is not CreditNoteState.PENDING:
-            return note
-        clock.at = max(clock.at, note.next_attempt_at)
-    raise AssertionError(note.error_message)
 
 
 async def test_an_open_invoice_is_reduced_and_keeps_its_total(
@@ -269,141 +206,3 @@ async def test_an_invoice_with_credit_notes_is_not_voided(connected: Runtime) ->
     await credit(connected, invoice_id, "1")
     with pytest.raises(HasCreditNotes):
         await void(connected, invoice_id)
-
-
-async def test_it_waits_until_stripe_has_the_invoice(connected: Runtime, fake: FakeStripe) -> None:
-    invoice_id = await an_issued_invoice(connected)
-    note = await credit(connected, invoice_id, "34.94")
-    assert await push_credit_notes_due(connected) == 0
-    assert (await note_of(connected, note.number)).state is CreditNoteState.PENDING
-
-    await push_due(connected)
-    assert (await stored(connected, invoice_id))[1].state is SyncState.PUSHED
-    await push_credit_notes_due(connected)
-    assert (await note_of(connected, note.number)).state is CreditNoteState.SENT
-    assert held(fake)[0].status is Status.PAID
-
-
-async def test_what_is_paid_before_stripe_hears_of_it_is_refunded(
-    connected: Runtime, fake: FakeStripe, clock: Clock
-) -> None:
-    invoice_id, stripe_id = await a_pushed_invoice(connected)
-    note = await credit(connected, invoice_id, "34.94")
-    await pay(fake, clock)
-    sent = await until_sent(connected, clock, note.number)
-    await heard(connected, stripe_id)
-
-    assert (sent.state, sent.kind) == (CreditNoteState.SENT, REFUND)
-    assert [x.ways["refund_amount"] for x in there(fake)] == [3494]
-    invoice, _ = await stored(connected, invoice_id)
-    assert (invoice.status, invoice.settled_by) == (InvoiceStatus.PAID, None)
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", [1, 2])
-@pytest.mark.parametrize("hours", [0, 25])
-@pytest.mark.parametrize("amount", ["4.94", "34.94"])
-async def test_a_worker_may_die_at_any_call(
-    connected: Runtime,
-    fake: FakeStripe,
-    clock: Clock,
-    at: int,
-    after: bool,
-    hours: int,
-    amount: str,
-) -> None:
-    """Also where the note itself has paid the invoice before its answer was lost."""
-    invoice_id, _ = await a_pushed_invoice(connected)
-    note = await credit(connected, invoice_id, amount)
-    dying = replace(connected, stripe=cast(Stripe, Dying(connected.stripe, at, after=after)))
-    with pytest.raises(Crash):
-        await push_credit_notes_due(dying)
-    assert await push_credit_notes_due(connected) == 0, "its lease has not run out"
-
-    clock.advance(timedelta(hours=hours, minutes=6))
-    sent = await until_sent(connected, clock, note.number)
-    assert (sent.state, sent.kind) == (CreditNoteState.SENT, CreditNoteKind.REDUCTION)
-    assert [x.amount for x in there(fake)] == [note.amount_minor]
-
-
-@pytest.mark.parametrize(
-    "fault", [Fault.DOWN, Fault.ERROR_AFTER_COMMIT, Fault.ERROR_BEFORE_COMMIT, Fault.RATE_LIMIT]
-)
-async def test_while_stripe_fails_it_is_tried_again_and_sent_once(
-    connected: Runtime, fake: FakeStripe, clock: Clock, fault: Fault
-) -> None:
-    invoice_id = await a_paid_invoice(connected, fake, clock)
-    note = await credit(connected, invoice_id, "4.94", kind=REFUND)
-    fake.world.chaos.turn_on(fault, Switch(calls=1, operation=CREATE_NOTE))
-    await push_credit_notes_due(connected)
-    waiting = await note_of(connected, note.number)
-    assert waiting.state is CreditNoteState.PENDING
-    assert waiting.attempts == (fault is not Fault.RATE_LIMIT)
-
-    sent = await until_sent(connected, clock, note.number)
-    assert (sent.state, sent.error_code) == (CreditNoteState.SENT, None)
-    assert [x.amount for x in there(fake)] == [494]
-
-
-async def test_what_stripe_refuses_is_for_staff_who_try_it_again(
-    connected: Runtime, fake: FakeStripe, clock: Clock
-) -> None:
-    invoice_id = await a_paid_invoice(connected, fake, clock)
-    note = await credit(connected, invoice_id, "4.94", kind=REFUND)
-    [record] = held(fake)
-    record.paid_out_of_band = True
-    await push_credit_notes_due(connected)
-    refused = await note_of(connected, note.number)
-    assert (refused.state, refused.error_code) == (CreditNoteState.FAILED, "STRIPE_REFUSED")
-    assert "larger than what was charged" in str(refused.error_message)
-    assert await push_credit_notes_due(connected) == 0
-
-    record.paid_out_of_band = False
-    async with connected.sessions.begin() as session:
-        await retry_credit_note(session, note.number, actor="cli", now=clock.at)
-    assert (await until_sent(connected, clock, note.number)).state is CreditNoteState.SENT
-    with pytest.raises(Conflict, match="only a failed one"):
-        async with connected.sessions.begin() as session:
-            await retry_credit_note(session, note.number, actor="cli", now=clock.at)
-    with pytest.raises(NotFound):
-        async with connected.sessions.begin() as session:
-            await retry_credit_note(session, "NOBODY-CN-0001", actor="cli", now=clock.at)
-
-
-async def test_two_workers_share_the_work(connected: Runtime, fake: FakeStripe) -> None:
-    invoice_ids = [(await a_pushed_invoice(connected))[0] for _ in range(4)]
-    for invoice_id in invoice_ids:
-        await credit(connected, invoice_id, "4.94")
-    await asyncio.gather(*(push_credit_notes_due(connected) for _ in range(3)))
-
-    assert [x.amount for x in there(fake)] == [494] * 4
-    async with connected.sessions() as session:
-        sent = await session.scalar(
-            select(func.count()).where(CreditNote.state == CreditNoteState.SENT)
-        )
-    assert sent == 4
-
-
-async def test_one_that_was_void_in_stripe_meanwhile_needs_no_sending(
-    connected: Runtime, fake: FakeStripe
-) -> None:
-    invoice_id, stripe_id = await a_pushed_invoice(connected)
-    note = await credit(connected, invoice_id, "4.94")
-    held(fake)[0].status = Status.VOID
-    await heard(connected, stripe_id)
-
-    assert (await note_of(connected, note.number)).state is CreditNoteState.NOT_NEEDED
-
-
-async def test_a_fault_of_ours_waits_alone(
-    connected: Runtime, fake: FakeStripe, clock: Clock
-) -> None:
-    invoice_id, _ = await a_pushed_invoice(connected)
-    note = await credit(connected, invoice_id, "4.94")
-
-    async def broken(call: Callable[..., object], *args: object) -> object:
-        raise RuntimeError
-
-    await push_credit_notes_due(through(connected, "create_credit_note", broken))
-    assert (await note_of(connected, note.number)).error_code == "INTERNAL"
-    assert (await until_sent(connected, clock, note.number)).state is CreditNoteState.SENT
