@@ -7,6 +7,16 @@ from billing.usage.events import (
     NumberText,
     malformed_text,
 )
+from billing.usage.evidence import (
+    EventBehind,
+    EventPage,
+    EventPosition,
+    HourBehind,
+    HourPage,
+    Matches,
+    events_behind,
+    hours_behind,
+)
 from billing.usage.folding import fold_shard, fold_tail, settle_usage
 from billing.usage.quarantine import purge_quarantine
 from billing.usage.replay import Wanted, count_replayable, replay_quarantined
@@ -14,21 +24,27 @@ from billing.usage.rescan import usage_from_readings
 from billing.usage.shapes import incoming_event, parse_event
 from billing.usage.shards import SHARDS, shard_of
 from billing.usage.store import Delivery, record_deliveries, record_usage, require_write
-from billing.usage.totals import SourceFreshness, freshness, usage_by_series
+from billing.usage.totals import usage_by_series
 
 __all__ = [
     "SHARDS",
     "Delivery",
+    "EventBehind",
+    "EventPage",
+    "EventPosition",
     "EventVerdict",
+    "HourBehind",
+    "HourPage",
     "IncomingEvent",
     "MalformedEvent",
+    "Matches",
     "NumberText",
-    "SourceFreshness",
     "Wanted",
     "count_replayable",
+    "events_behind",
     "fold_shard",
     "fold_tail",
-    "freshness",
+    "hours_behind",
     "incoming_event",
     "malformed_text",
     "parse_event",

@@ -1,7 +1,7 @@
 """One meter over time: the curves people look at, and the hours behind a line, from the buckets."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -9,7 +9,7 @@ from fractions import Fraction
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.ids import OrgId
+from billing.ids import OrgId, SeriesId
 from billing.models import Meter
 from billing.rules.aggregation import HELD_AGGREGATIONS, Aggregation
 from billing.rules.periods import Period, ceil_hour, floor_hour
@@ -46,13 +46,13 @@ class Interval(StrEnum):
 class Spacing:
     """A curve has one point for each interval, and for each value of `group_by` where given.
 
-    At most `limit` of them. `within` are dimensions that a series must have to be in it.
+    At most `limit` of them. Where `series` are given, only those are in it.
     """
 
     interval: Interval
     limit: int
     group_by: str | None = None
-    within: Mapping[str, str] = field(default_factory=dict)
+    series: Sequence[SeriesId] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +69,24 @@ class UsagePoint:
 
 
 _QUANTITIES: Mapping[Aggregation, str] = {
-    Aggregation.SUM: "sum(total)",
-    Aggregation.COUNT: "sum(events)",
-    Aggregation.MAX: "max(highest)",
-    Aggregation.LATEST: "sum(latest)",
-    Aggregation.TIME_WEIGHTED: "sum(weighted)",
-    Aggregation.UNIQUE_COUNT: "NULL::bigint",
+    Aggregation.SUM: "total",
+    Aggregation.COUNT: "events",
+    Aggregation.MAX: "highest",
+    Aggregation.LATEST: "latest",
+    Aggregation.TIME_WEIGHTED: "weighted",
+    Aggregation.UNIQUE_COUNT: "labels",
 }
+_TOLD_APART = f"""
+SELECT * FROM ({COUNTED}) AS counted JOIN (
+    SELECT whole, stretch, count(*) AS labels FROM ({LABELLED}) AS labelled GROUP BY 1, 2
+) AS labelled USING (whole, stretch)
+"""  # noqa: S608 - constants of these files
 # What has not begun yet has no point, though what is held will be held then too.
 _POINTS = """
-SELECT stretch, dimensions->>CAST(:group_by AS text) AS name, {quantity} AS quantity,
-       sum(events) AS events
-FROM ({part}) AS part JOIN series ON series.id = part.series_id CROSS JOIN asked
+SELECT stretch, dimensions->>CAST(:group_by AS text) AS name, {quantity} AS quantity, events
+FROM ({part}) AS part JOIN wholes USING (whole) CROSS JOIN asked
 WHERE events > 0 OR asked.cuts[stretch + 1] < asked.upto
-GROUP BY 1, 2
-"""
-_DISTINCT_POINTS = f"""
-SELECT stretch, dimensions->>CAST(:group_by AS text), count(DISTINCT value), 0
-FROM ({LABELLED}) AS part JOIN series ON series.id = part.series_id GROUP BY 1, 2
-"""  # noqa: S608 - constants of these files
-_PAGE = """
-SELECT stretch, name, max(quantity) AS quantity, sum(events) AS events
-FROM ({points}) AS points GROUP BY 1, 2 ORDER BY 1, 2 LIMIT :limit
+ORDER BY stretch, name LIMIT :limit
 """
 
 
@@ -114,7 +110,8 @@ async def usage_over_time(
         return []
     starts = list(_starts(Period(span.start, end), spacing.interval))
     cuts = [span.start, *starts[1:], end]
-    parameters = asked(org_id, cuts, {meter.id: meter}, upto, spacing.within)
+    by = [spacing.group_by] if spacing.group_by else []
+    parameters = asked(org_id, cuts, {meter.id: meter}, upto, by, spacing.series)
     rows = await session.execute(
         text(_statement(meter.aggregation)),
         parameters | {"group_by": spacing.group_by, "limit": spacing.limit},
@@ -141,10 +138,7 @@ def _starts(span: Period, interval: Interval) -> Iterator[datetime]:
 
 
 def _statement(aggregation: Aggregation) -> str:
-    points = _POINTS.format(
-        quantity=_QUANTITIES[aggregation],
-        part=HELD if aggregation in HELD_AGGREGATIONS else COUNTED,
-    )
+    part = HELD if aggregation in HELD_AGGREGATIONS else COUNTED
     if aggregation is Aggregation.UNIQUE_COUNT:
-        points += f" UNION ALL {_DISTINCT_POINTS}"
-    return SERIES + _PAGE.format(points=points)
+        part = _TOLD_APART
+    return SERIES + _POINTS.format(quantity=_QUANTITIES[aggregation], part=part)

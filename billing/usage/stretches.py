@@ -1,42 +1,48 @@
-"""What each series counted in each stretch between two cuts: the SQL under totals and curves.
+"""What was counted in each stretch between two cuts: the SQL under totals and curves.
 
-Every part goes through the buckets series by series, in the order of their index: no plan can be
+What is held goes series by series through its buckets, in the order of their index: no plan can be
 wrong about that, whatever the statistics say, and no sort grows with the number of hours.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from billing.ids import MeterId, OrgId
+from billing.ids import MeterId, OrgId, SeriesId
 from billing.models import Meter
 from billing.rules.aggregation import HELD_AGGREGATIONS, Aggregation
 
-# Stretch s, counted from 0, is [cuts[s + 1], cuts[s + 2]) in PostgreSQL's count from 1.
+# Stretch s, counted from 0, is [cuts[s + 1], cuts[s + 2]) in PostgreSQL's count from 1. Series that
+# agree on the dimensions `by` are one `whole`; without it, each is one.
 SERIES = """
 WITH asked AS NOT MATERIALIZED (
     SELECT CAST(:cuts AS timestamptz[]) AS cuts, CAST(:first AS timestamptz) AS first,
            CAST(:last AS timestamptz) AS last, CAST(:upto AS timestamptz) AS upto,
            CAST(:stretches AS int) AS stretches
 ), series AS MATERIALIZED (
-    SELECT id, meter_id, dimensions, meter_id = ANY (CAST(:held AS uuid[])) AS is_held,
+    SELECT *, dense_rank() OVER (ORDER BY meter_id, dimensions) AS whole,
+           meter_id = ANY (CAST(:held AS uuid[])) AS is_held,
            meter_id = ANY (CAST(:distinct AS uuid[])) AS is_distinct
-    FROM usage_series
-    WHERE org_id = :org_id AND meter_id = ANY (CAST(:meters AS uuid[]))
-      AND dimensions @> CAST(:within AS jsonb)
+    FROM (
+        SELECT id, meter_id, CASE WHEN CAST(:by AS text[]) IS NULL THEN dimensions ELSE (
+            SELECT coalesce(jsonb_object_agg(name, dimensions->name), '{}')
+            FROM unnest(CAST(:by AS text[])) AS name WHERE dimensions ? name
+        ) END AS dimensions
+        FROM usage_series
+        WHERE org_id = :org_id AND meter_id = ANY (CAST(:meters AS uuid[]))
+          AND (CAST(:chosen AS bigint[]) IS NULL OR id = ANY (CAST(:chosen AS bigint[])))
+    ) AS chosen
+), wholes AS (
+    SELECT DISTINCT whole, meter_id, dimensions FROM series
 )
 """
 
 COUNTED = """
-SELECT series.id AS series_id, part.*, NULL::numeric AS latest, NULL::numeric AS weighted
-FROM asked, series CROSS JOIN LATERAL (
-    SELECT width_bucket(hour, asked.cuts) - 1 AS stretch, sum(event_count) AS events,
-           sum(total) AS total, max(highest) AS highest
-    FROM usage_buckets
-    WHERE series_id = series.id AND hour >= asked.first AND hour < asked.last
-    GROUP BY 1
-) AS part
-WHERE NOT series.is_held
+SELECT whole, width_bucket(hour, asked.cuts) - 1 AS stretch, sum(event_count) AS events,
+       sum(total) AS total, max(highest) AS highest, NULL::numeric AS latest,
+       NULL::numeric AS weighted
+FROM asked, series JOIN usage_buckets ON series_id = series.id
+WHERE NOT is_held AND hour >= asked.first AND hour < asked.last
+GROUP BY 1, 2
 """
 
 # A bucket's `weighted` reaches from its first reading to the end of its hour. From there its last
@@ -48,7 +54,8 @@ WHERE NOT series.is_held
 # held into a stretch from before is added to its first bucket's stretch; a stretch without buckets
 # has nothing else. Stretch -1 is the last bucket before all cuts: where a series starts.
 HELD = """
-SELECT series.id AS series_id, part.*
+SELECT whole, stretch, sum(events) AS events, sum(total) AS total, max(highest) AS highest,
+       sum(latest) AS latest, sum(weighted) AS weighted
 FROM asked, series CROSS JOIN LATERAL (
     WITH ordered AS (
         SELECT hour, event_count, total, highest, first_at, last_value, weighted, stretch,
@@ -89,16 +96,13 @@ FROM asked, series CROSS JOIN LATERAL (
     FROM chained, generate_series(greatest(stretch, 0), next_stretch - 1) AS number
 ) AS part
 WHERE series.is_held
+GROUP BY 1, 2
 """
 
 LABELLED = """
-SELECT series.id AS series_id, part.stretch, part.value
-FROM asked, series CROSS JOIN LATERAL (
-    SELECT DISTINCT width_bucket(hour, asked.cuts) - 1 AS stretch, value
-    FROM usage_distinct_values
-    WHERE series_id = series.id AND hour >= asked.first AND hour < asked.last
-) AS part
-WHERE series.is_distinct
+SELECT DISTINCT whole, width_bucket(hour, asked.cuts) - 1 AS stretch, value
+FROM asked, series JOIN usage_distinct_values ON series_id = series.id
+WHERE is_distinct AND hour >= asked.first AND hour < asked.last
 """
 
 
@@ -107,9 +111,10 @@ def asked(
     cuts: Sequence[datetime],
     meters: Mapping[MeterId, Meter],
     upto: datetime,
-    within: Mapping[str, str] | None = None,
+    by: Sequence[str] | None,
+    chosen: Sequence[SeriesId] | None = None,
 ) -> dict[str, object]:
-    """The parameters of `SERIES`; `within` are dimensions that a series must have."""
+    """The parameters of all of them; `chosen` are the only series that count."""
     return {
         "org_id": org_id,
         "cuts": list(cuts),
@@ -117,10 +122,11 @@ def asked(
         "last": cuts[-1],
         "stretches": len(cuts) - 1,
         "upto": upto,
+        "by": None if by is None else list(by),
         "meters": list(meters),
         "held": [key for key, meter in meters.items() if meter.aggregation in HELD_AGGREGATIONS],
         "distinct": distinct_meters(meters),
-        "within": json.dumps(dict(within or {})),
+        "chosen": None if chosen is None else list(chosen),
     }
 
 

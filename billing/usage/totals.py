@@ -1,17 +1,17 @@
 """Reading what was counted for rating, from the hourly buckets alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.ids import MeterId, OrgId
-from billing.models import Meter, UsageSource
+from billing.models import Meter
 from billing.rules.aggregation import Counted, SeriesUsage
 from billing.usage.stretches import (
     COUNTED,
@@ -24,46 +24,23 @@ from billing.usage.stretches import (
 )
 
 SECONDS_PER_HOUR = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFreshness:
-    """How far one source has been heard of: the latest event's own time, and when one last came."""
-
-    source: str
-    last_occurred_at: datetime
-    last_recorded_at: datetime
-
+_NOTHING = Fraction(0)
 
 Dimensions = tuple[tuple[str, str], ...]
 Found = dict[tuple[MeterId, Dimensions], dict[int, Counted]]
 """What was counted in each stretch, by meter and dimensions."""
 
-# Given `by`, series that agree on these dimensions are one. Labels come in rows of their own.
-_NAMED = """
-, named AS MATERIALIZED (
-    SELECT id, meter_id, CASE WHEN CAST(:by AS text[]) IS NULL THEN dimensions ELSE (
-        SELECT coalesce(jsonb_object_agg(name, dimensions->name), '{}')
-        FROM unnest(CAST(:by AS text[])) AS name WHERE dimensions ? name
-    ) END AS dimensions
-    FROM series
-)
-"""
-_TOTALS = """
-SELECT meter_id, dimensions, stretch, sum(events) AS events, sum(total) AS total,
-       max(highest) AS highest, sum(latest) AS latest, sum(weighted) AS weighted,
-       NULL::bigint[] AS labels
-FROM ({parts}) AS part JOIN named ON named.id = part.series_id
-GROUP BY meter_id, dimensions, stretch
-"""
+# Labels come in rows of their own.
+_COUNTED = f"SELECT *, NULL::bigint[] AS labels FROM ({COUNTED}) AS counted"  # noqa: S608
+_HELD = f"SELECT *, NULL FROM ({HELD}) AS held"  # noqa: S608 - constants of these files, all three
 _LABELS = f"""
-SELECT meter_id, dimensions, stretch, 0, 0, 0, NULL, NULL, array_agg(DISTINCT label)
+SELECT whole, stretch, 0, 0, 0, NULL, NULL, array_agg(label)
 FROM (
-    SELECT series_id, stretch, dense_rank() OVER (ORDER BY value COLLATE "C") AS label
+    SELECT whole, stretch, dense_rank() OVER (ORDER BY value COLLATE "C") AS label
     FROM ({LABELLED}) AS labelled
-) AS part JOIN named ON named.id = part.series_id
-GROUP BY meter_id, dimensions, stretch
-"""  # noqa: S608 - constants of these files
+) AS numbered
+GROUP BY whole, stretch
+"""  # noqa: S608
 
 
 async def usage_by_series(
@@ -84,38 +61,42 @@ async def usage_by_series(
     Given `by`, series that agree on these dimensions are counted as one: far fewer rows, where only
     prices have to be told apart.
     """
-    parameters = asked(org_id, cuts, meters, upto) | {"by": None if by is None else list(by)}
+    parameters = asked(org_id, cuts, meters, upto, by)
     rows = (await session.execute(text(_statement(meters)), parameters)).all()
     found: Found = {}
     for row in rows:
         stretches = found.setdefault((row.meter_id, named(row.dimensions)), {})
-        stretches[row.stretch] = _merged(stretches.get(row.stretch, Counted()), row)
+        stretches[row.stretch] = _merged(stretches.get(row.stretch), row)
     return by_meter(found, meters)
 
 
 def _statement(meters: Mapping[MeterId, Meter]) -> str:
-    parts = f"{COUNTED} UNION ALL {HELD}" if is_any_held(meters) else COUNTED
-    totals = SERIES + _NAMED + _TOTALS.format(parts=parts)
-    return f"{totals} UNION ALL {_LABELS}" if distinct_meters(meters) else totals
+    parts = [_COUNTED]
+    if is_any_held(meters):
+        parts.append(_HELD)
+    if distinct_meters(meters):
+        parts.append(_LABELS)
+    found = " UNION ALL ".join(parts)
+    return f"{SERIES} SELECT * FROM ({found}) AS found JOIN wholes USING (whole)"  # noqa: S608
 
 
-def _merged(counted: Counted, row: Row[Any]) -> Counted:
+def _merged(before: Counted | None, row: Row[Any]) -> Counted:
     """With what one more row says of the same stretch: what was counted, or its labels."""
     if row.labels is not None:
-        return replace(counted, labels=frozenset(row.labels))
-    return replace(
-        counted,
-        count=int(row.events),
-        total=row.total,
-        highest=row.highest,
-        latest=row.latest,
-        weighted=unit_hours(row.weighted),
+        return replace(before or Counted(), labels=frozenset(row.labels))
+    return Counted(
+        int(row.events),
+        row.total,
+        row.highest,
+        row.latest,
+        unit_hours(row.weighted),
+        before.labels if before else frozenset(),
     )
 
 
 def unit_hours(weighted: Decimal | None) -> Fraction:
     """From value x seconds."""
-    return Fraction(weighted or 0) / SECONDS_PER_HOUR
+    return Fraction(weighted) / SECONDS_PER_HOUR if weighted else _NOTHING
 
 
 def named(dimensions: Mapping[str, str]) -> Dimensions:
@@ -131,13 +112,3 @@ def by_meter(found: Found, meters: Mapping[MeterId, Meter]) -> dict[str, list[Se
         series = SeriesUsage(terms, dict(dimensions), stretches)
         usage.setdefault(terms.slug, []).append(series)
     return usage
-
-
-async def freshness(session: AsyncSession, org_id: OrgId) -> tuple[SourceFreshness, ...]:
-    """Every source that has sent usage for this organization, by name."""
-    rows = await session.scalars(
-        select(UsageSource).where(UsageSource.org_id == org_id).order_by(UsageSource.source)
-    )
-    return tuple(
-        SourceFreshness(row.source, row.last_occurred_at, row.last_recorded_at) for row in rows
-    )

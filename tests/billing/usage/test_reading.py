@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context
+from functools import reduce
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from tests.billing.usage.every_aggregation import LAST_OF_OCTOBER, fresh_organiz
 from tests.billing.usage.reading import Name, comparable, flat, from_buckets, from_readings
 from tests.billing.usage.test_aggregations import Story, act, stories, void
 
+EXACT = Context(prec=100)
 HOURS = 6
 """Events lie in the first four of them."""
 
@@ -25,7 +27,7 @@ uptos = st.sampled_from([0, 1, 3600, 5400]) | st.integers(-3600, HOURS * 3600)
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     story=stories(),
@@ -82,9 +84,9 @@ def together(one: Counted, other: Counted) -> Counted:
     held = [x.latest for x in (one, other) if x.latest is not None]
     return Counted(
         one.count + other.count,
-        one.total + other.total,
+        EXACT.add(one.total, other.total),
         max(one.highest, other.highest),
-        sum(held, Decimal(0)) if held else None,
+        reduce(EXACT.add, held) if held else None,
         one.weighted + other.weighted,
         one.labels | other.labels,
     )
