@@ -17,6 +17,8 @@ _CREDITS = (
     LineKind.CREDIT_BALANCE,
 )
 
+_CARRIED = (LineKind.CARRIED_IN, LineKind.CARRIED_OUT, LineKind.MOVED_TO_CREDIT)
+
 
 @dataclass(frozen=True, slots=True)
 class MaximumShown:
@@ -56,16 +58,21 @@ def maximum_of(estimate: Estimate) -> MaximumShown | None:
 
 
 def reduced_context(estimate: Estimate) -> dict[str, Any]:
-    """The page's sums of what reduces and taxes the bill, and its headline before rounding."""
+    """The page's sums beside usage, fees and items: with these they come to the invoice's total.
+
+    And its headline before rounding.
+    """
     own = [line for line in estimate.lines if line.kind in PERIOD_KINDS]
     exact = sum((line.exact_minor for line in own), start=Fraction(0))
     is_reduced = any(line.reduced_minor or line.granted_minor for line in own)
     return {
         "accrued_exact": Fraction(estimate.accrued.minor) if is_reduced else exact,
+        "fees_ahead": _sum(estimate, [LineKind.FEE_IN_ADVANCE]),
         "unused_fees": _sum(estimate, [LineKind.UNUSED_FEE]),
         "credits": _sum(estimate, _CREDITS),
         "corrections": _sum(estimate, [LineKind.TRUE_UP]),
         "tax": _sum(estimate, [LineKind.TAX]),
+        "carried": _sum(estimate, _CARRIED),
         "maximum": maximum_of(estimate),
     }
 

@@ -28,7 +28,7 @@ def line_of(terms: Terms, quantity: str) -> DraftLine:
 
 
 def priced(model: Model, *tiers: Tier, **more: Any) -> Terms:
-    figures = {name: Decimal(value) for name, value in more.items()}
+    figures: dict[str, Any] = {name: Decimal(value) for name, value in more.items()}
     return Terms(model, Currency.USD, tiers, **figures)
 
 

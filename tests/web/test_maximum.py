@@ -1,5 +1,6 @@
 """What reduces the bill, on the page; and the form that sets the maximum."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -47,6 +48,12 @@ async def test_all_that_reduces_the_bill_is_summed_up(
     ):
         assert words in text
     assert "<$0.01" not in text
+    head = text.partition("Your invoice may differ")[0]
+    *parts, total = (
+        Decimal(digits) * (-1 if minus else 1)
+        for minus, digits in re.findall(r"(−?)\$([\d.]+)", head.partition("Fees certain")[2])
+    )
+    assert sum(parts) == total
 
 
 async def test_it_is_set_and_said(dana: httpx.AsyncClient, acme: Acme, runtime: Runtime) -> None:
@@ -59,7 +66,7 @@ async def test_it_is_set_and_said(dana: httpx.AsyncClient, acme: Acme, runtime: 
         "Your maximum is $50.00 . It stops nothing: usage above it is free this month."
         in text.replace("$50.00.", "$50.00 .")
     )
-    assert "left until usage is free" in text
+    assert "to go until usage is free" in text
 
     await use(runtime, acme, "99000", "one")
     page = (await dana.get(acme.path)).text

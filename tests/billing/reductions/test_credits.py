@@ -107,7 +107,7 @@ async def test_the_same_code_and_body_give_once_also_at_once(books: Books) -> No
     assert await books.left() == {"gift": 600}
     for changed in ({"amount": "7"}, {"amount": "6", "priority": 1}):
         with pytest.raises(IdempotencyConflict):
-            await books.grant("gift", **changed)  # type: ignore[arg-type]
+            await books.grant("gift", **changed)
 
 
 async def test_the_same_credit_is_never_drawn_twice_at_once(books: Books) -> None:
