@@ -72,6 +72,7 @@ class Desk:
     stamp: object = None
     """Of the meters that `event_types` are made of."""
     _numbers: Iterator[int] = field(default_factory=count)
+    _feed_count: int = 0
 
     async def look_up(self, session: AsyncSession, subjects: set[str]) -> None:
         """Know today's meters, and every one of these organizations that there is."""
@@ -80,7 +81,9 @@ class Desk:
             found = await meters(session)
             for meter in found:
                 session.expunge(meter)  # else a rollback would make them unreadable
-            self.event_types = by_event_type(found)
+            # No number is used again: a batch under way still means the feeds it was read by.
+            self.event_types = by_event_type(found, self._feed_count)
+            self._feed_count += len(found)
             self.series.clear()  # they are remembered by what fed them
             self.stamp = stamp
         if unknown := [key for key in subjects if key not in self.organizations]:
@@ -110,13 +113,13 @@ class Desk:
             )
 
 
-def by_event_type(found: Iterable[Meter]) -> dict[str, EventType]:
-    """Meters by the order of their ids, which is that of their creation."""
+def by_event_type(found: Iterable[Meter], first_feed: int = 0) -> dict[str, EventType]:
+    """Meters by the order of their ids, which is that of their creation; feeds are numbered on."""
     by_type: dict[str, list[Meter]] = {}
     for meter in sorted(found, key=lambda meter: meter.id):
         by_type.setdefault(meter.event_type, []).append(meter)
-    first_feeds = accumulate((len(group) for group in by_type.values()), initial=0)
+    first_feeds = accumulate((len(group) for group in by_type.values()), initial=first_feed)
     return {
-        name: EventType(name, tuple(group), first_feed)
-        for (name, group), first_feed in zip(by_type.items(), first_feeds, strict=False)
+        name: EventType(name, tuple(group), first)
+        for (name, group), first in zip(by_type.items(), first_feeds, strict=False)
     }

@@ -78,7 +78,7 @@ async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: d
 
     async def attempt() -> Learned:
         async with runtime.sessions.begin() as session:
-            return await record_wholesale(session, desk, batch, now)
+            return await record_wholesale(session, batch, now)
 
     try:
         learned = await again_on_deadlock(attempt)

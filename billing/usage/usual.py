@@ -51,8 +51,12 @@ class Readings(msgspec.Struct):
 
 
 class Batch(msgspec.Struct):
-    """What the events of some requests come to, all of them being accepted once claimed."""
+    """What the events of some requests come to, all of them being accepted once claimed.
 
+    `stamp` is of the meters they were read by, which may have changed when it is written.
+    """
+
+    stamp: object
     claims: Claims = msgspec.field(default_factory=Claims)
     readings: dict[Form, Readings] = msgspec.field(default_factory=dict)
     unknown_series: dict[SeriesKey, tuple[KnownOrganization, Feed]] = msgspec.field(
@@ -82,7 +86,7 @@ def usual_batch(
         if isinstance(event, MalformedEvent):
             return None
         by_type[event.type].append(event)
-    batch = Batch()
+    batch = Batch(desk.stamp)
     for name, group in by_type.items():
         event_type = desk.event_types.get(name)
         if event_type is None or not _add(batch, desk, event_type, group, now):

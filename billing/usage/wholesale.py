@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from billing.ids import SeriesId
 from billing.models import Form
 from billing.usage.columns import as_booleans, as_decimals, as_numbers, as_texts
-from billing.usage.desk import STAMP, Desk, Learned, SeriesKey
+from billing.usage.desk import STAMP, Learned, SeriesKey
 from billing.usage.series import found_or_created
 from billing.usage.sources import hear_of_sources
 from billing.usage.usual import Batch, Claims, Readings
@@ -51,9 +51,7 @@ class Unusual(Exception):
     """Something in the batch is not as it should be: the transaction must be rolled back."""
 
 
-async def record_wholesale(
-    session: AsyncSession, desk: Desk, batch: Batch, now: datetime
-) -> Learned:
+async def record_wholesale(session: AsyncSession, batch: Batch, now: datetime) -> Learned:
     """Claim every identity, and append every reading.
 
     Raises `Unusual` when not all are new, or the meters are not those the batch was read by.
@@ -68,7 +66,7 @@ async def record_wholesale(
         for row in _packed(form, readings, learned.series)
     ]
     columns = (now, *map(list, zip(*rows, strict=True)))
-    if (await connection.exec_driver_sql(_APPEND, columns)).scalar_one() != desk.stamp:
+    if (await connection.exec_driver_sql(_APPEND, columns)).scalar_one() != batch.stamp:
         raise Unusual
     learned.heard = await hear_of_sources(session, batch.heard, now)
     return learned

@@ -14,8 +14,11 @@ from billing.models import Scope
 from billing.rules.aggregation import Aggregation
 from billing.runtime import Runtime
 from billing.usage import NumberText, fold_tail, parse_event, store
+from billing.usage.desk import Desk
 from billing.usage.events import Accepted
 from billing.usage.store import Delivery, record_deliveries
+from billing.usage.usual import usual_batch
+from billing.usage.wholesale import Unusual, record_wholesale
 from tests.billing.usage.conftest import Usage, a_key, an_event
 from tests.factories import a_meter
 
@@ -149,6 +152,28 @@ async def test_a_meter_added_meanwhile_is_not_missed(mixed: Usage, runtime: Runt
 
     rows = [row for row in await mixed.events() if row.external_id == "later"]
     assert len(rows) == 3
+
+
+async def test_a_batch_read_by_meters_of_before_is_not_written(
+    mixed: Usage, runtime: Runtime
+) -> None:
+    """Another request may have told the desk of the new meter between reading and writing."""
+    await mixed.record(an_event(id="known"))
+    desk, event = runtime.remembered(Desk), parse_event(an_event(id="later"))
+    batch = usual_batch(desk, [event], mixed.clock.at)
+    assert batch is not None
+    async with runtime.sessions.begin() as session:
+        await a_meter(session, "egress_again", event_type="egress_gb")
+    async with runtime.sessions() as session:
+        await desk.look_up(session, set())
+
+    with pytest.raises(Unusual):
+        async with runtime.sessions.begin() as session:
+            await record_wholesale(session, batch, mixed.clock.at)
+
+    known = {feed.number for event_type in desk.event_types.values() for feed in event_type.feeds}
+    used = {key[1] for one in batch.readings.values() for key in one.series_keys}
+    assert not used & known, "what is read by old meters is never taken for new ones"
 
 
 async def test_representations_of_what_was_accepted_wholesale(mixed: Usage) -> None:
