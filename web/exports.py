@@ -27,6 +27,7 @@ from web.costs import share_name
 from web.explanations import changes_told, forecast_told
 from web.figures import Figures
 from web.labels import label_of
+from web.reduced import maximum_of
 
 SECOND = timedelta(seconds=1)
 
@@ -42,17 +43,18 @@ def estimate_json(figures: Figures, group: str) -> Response:
         "organization": {"slug": org.slug, "name": org.name},
         "status": "DRAFT",
         "period": _span(estimate.period.start, estimate.period.end),
-        "as_of": _instant(estimate.as_of),
-        "counted_to": _instant(estimate.counted_to),
+        "as_of": instant_told(estimate.as_of),
+        "counted_to": instant_told(estimate.counted_to),
         "currency": org.currency,
         "accrued": _major(estimate.accrued),
         "in_advance": _major(estimate.in_advance),
         "total": _major(estimate.total),
         "digest": estimate.digest,
+        "maximum": _maximum(estimate),
         "forecast": forecast_told(figures.outlook.forecast),
         "changes": changes_told(figures.outlook.changes),
         "plans": [_plan(plan) for plan in figures.plans],
-        "lines": [_line(line) for line in estimate.lines],
+        "lines": [line_told(line) for line in estimate.lines],
         "costs": {"by": group, "rows": _costs(estimate, group)},
         "daily": [
             {"date": day.day.isoformat(), "amount": _exact(day.exact_minor, org.currency)}
@@ -83,7 +85,7 @@ def invoice_json(
         | {
             "digest": invoice.digest,
             "changes": changes_told(changes),
-            "lines": [_line(line) for line in lines],
+            "lines": [line_told(line) for line in lines],
         }
     )
 
@@ -117,17 +119,17 @@ def estimate_csv(figures: Figures, group: str | None) -> Response:
         (row["value"], row["amount"], figures.org.currency)
         for row in _costs(figures.estimate, group)
     ]
-    return _csv(f"{slug}-{month}-by-{group}.csv", (group, "amount", "currency"), rows)
+    return csv_response(f"{slug}-{month}-by-{group}.csv", (group, "amount", "currency"), rows)
 
 
 def lines_csv(name: str, lines: Sequence[DraftLine]) -> Response:
     """One row a line."""
     rows = []
     for line in lines:
-        told = _line(line) | _span(line.span.start, line.span.end)
+        told = line_told(line) | _span(line.span.start, line.span.end)
         told["currency"] = line.amount.currency
         rows.append([told[column] for column in (*_LINE_COLUMNS, *_LINE_FIGURES)])
-    return _csv(name, (*_LINE_COLUMNS, *_LINE_FIGURES), rows)
+    return csv_response(name, (*_LINE_COLUMNS, *_LINE_FIGURES), rows)
 
 
 def invoices_csv(org: Organization, invoices: Sequence[Invoice]) -> Response:
@@ -137,7 +139,7 @@ def invoices_csv(org: Organization, invoices: Sequence[Invoice]) -> Response:
     for invoice in invoices:
         told = _invoice(invoice) | _span(invoice.period_start, invoice.period_end)
         rows.append([told[column] for column in columns])
-    return _csv(f"{org.slug}-invoices.csv", columns, rows)
+    return csv_response(f"{org.slug}-invoices.csv", columns, rows)
 
 
 def _invoice(invoice: Invoice) -> dict[str, Any]:
@@ -147,8 +149,8 @@ def _invoice(invoice: Invoice) -> dict[str, Any]:
         "status": invoice.status,
         "state": label_of(invoice).text,
         "period": _span(invoice.period_start, invoice.period_end),
-        "issued_at": _instant(invoice.issued_at),
-        "paid_at": _instant(invoice.paid_at),
+        "issued_at": instant_told(invoice.issued_at),
+        "paid_at": instant_told(invoice.paid_at),
         "currency": invoice.currency,
         "total": _major(invoice.total) if is_issued else None,
     }
@@ -157,7 +159,7 @@ def _invoice(invoice: Invoice) -> dict[str, Any]:
 def _corrections(invoice: Invoice, corrections: InvoiceCorrections) -> dict[str, Any]:
     return {
         "amount_due": _major(corrections.amount_due(invoice)),
-        "voided_at": _instant(invoice.voided_at),
+        "voided_at": instant_told(invoice.voided_at),
         "void_reason": invoice.void_reason,
         "replaces": corrections.replaces,
         "replaced_by": corrections.replaced_by,
@@ -167,7 +169,7 @@ def _corrections(invoice: Invoice, corrections: InvoiceCorrections) -> dict[str,
                 "kind": note.kind,
                 "amount": _major(corrections.given_back(note, invoice)),
                 "reason": note.reason,
-                "created_at": _instant(note.recorded_at),
+                "created_at": instant_told(note.recorded_at),
             }
             for note in corrections.credit_notes
         ],
@@ -178,13 +180,14 @@ def _plan(plan: Standing) -> dict[str, Any]:
     return {
         "plan": plan.plan.slug,
         "name": plan.plan.name,
-        "starts_at": _instant(plan.row.starts_at),
-        "trial_ends_at": _instant(plan.row.trial_ends_at),
-        "ends_at": _instant(plan.row.ends_at),
+        "starts_at": instant_told(plan.row.starts_at),
+        "trial_ends_at": instant_told(plan.row.trial_ends_at),
+        "ends_at": instant_told(plan.row.ends_at),
     }
 
 
-def _line(line: DraftLine) -> dict[str, Any]:
+def line_told(line: DraftLine) -> dict[str, Any]:
+    """A line with its arithmetic."""
     return {
         "kind": line.kind,
         "key": line.key,
@@ -196,6 +199,8 @@ def _line(line: DraftLine) -> dict[str, Any]:
         "unit": line.unit,
         "exact_amount": _exact(line.exact_minor, line.amount.currency),
         "amount": _major(line.amount),
+        "reduced": _major(Money(line.reduced_minor, line.amount.currency)),
+        "granted": _major(Money(line.granted_minor, line.amount.currency)),
         "steps": [_step(step, line.amount.currency) for step in line.steps],
     }
 
@@ -222,13 +227,13 @@ def _source(source: SourceState) -> dict[str, Any]:
     return {
         "source": source.source,
         "meters": list(source.meters),
-        "last_occurred_at": _instant(source.last_occurred_at),
-        "last_recorded_at": _instant(source.last_recorded_at),
-        "through": _instant(source.through),
+        "last_occurred_at": instant_told(source.last_occurred_at),
+        "last_recorded_at": instant_told(source.last_recorded_at),
+        "through": instant_told(source.through),
         "behind_seconds": None if source.behind is None else source.behind // SECOND,
         "missing_hours": [
             {
-                "hour": _instant(one.hour),
+                "hour": instant_told(one.hour),
                 "meter": one.meter,
                 "sent_events": one.sent_events,
                 "counted_events": one.counted_events,
@@ -240,11 +245,24 @@ def _source(source: SourceState) -> dict[str, Any]:
     }
 
 
+def _maximum(estimate: Estimate) -> dict[str, str | None] | None:
+    shown = maximum_of(estimate)
+    if shown is None:
+        return None
+    return {
+        "amount": None if shown.amount is None else _major(shown.amount),
+        "used": _major(shown.used),
+        "forgiven": _major(shown.forgiven),
+        "remaining": None if shown.remaining is None else _major(shown.remaining),
+    }
+
+
 def _span(start: datetime, end: datetime) -> dict[str, Any]:
-    return {"from": _instant(start), "to": _instant(end)}
+    return {"from": instant_told(start), "to": instant_told(end)}
 
 
-def _instant(instant: datetime | None) -> str | None:
+def instant_told(instant: datetime | None) -> str | None:
+    """In UTC, to the microsecond."""
     return None if instant is None else f"{instant:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
@@ -256,7 +274,8 @@ def _exact(exact_minor: Fraction, currency: Currency) -> str:
     return plain(exact_minor / currency.minor_per_major)
 
 
-def _csv(name: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Response:
+def csv_response(name: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> Response:
+    """A file to download; nothing in it is run as a formula."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)

@@ -10,6 +10,7 @@ from billing.rules.lines import (
     DraftLine,
     LineKind,
     carried_line,
+    corrected_number,
     one_off_line,
     price_of,
     quantity_of,
@@ -115,4 +116,5 @@ def test_a_line_knows_its_price_and_what_is_left_of_it() -> None:
 
     assert (reduced.net_minor, reduced.price) == (500, "pro/x/USD")
     assert price_of("one-off/setup") == "one-off/setup"
+    assert corrected_number("pro/x/USD~ACME-0001") == "ACME-0001"
     assert (quantity_of(Decimal("1.5")), quantity_of(None)) == (Fraction(3, 2), None)

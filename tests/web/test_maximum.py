@@ -71,6 +71,9 @@ async def test_it_is_set_and_said(dana: httpx.AsyncClient, acme: Acme, runtime: 
     await use(runtime, acme, "99000", "one")
     page = (await dana.get(acme.path)).text
     assert 'aria-label="100 % of your maximum"' in page
+    told = (await dana.get(f"{acme.path}.json")).json()
+    assert told["maximum"]["used"] == told["maximum"]["amount"] == "50.00"
+    assert told["lines"][0]["reduced"] == told["maximum"]["forgiven"]
     assert "above it is free." in text_of(page)
     assert "Above your maximum −$" in text_of(page)
 
