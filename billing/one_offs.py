@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.audit import record_act
-from billing.errors import IdempotencyConflict, Invalid
+from billing.errors import Conflict, IdempotencyConflict, Invalid
 from billing.ids import new_id
 from billing.models import OneOffItem, Organization
 from billing.rules.money import Currency, CurrencyMismatch, Money
@@ -86,6 +86,12 @@ async def add_one_off(
 
 
 def _checked_amount(org: Organization, item: NewOneOff, now: datetime) -> Money:
+    if org.closed_at is not None and org.closed_at <= now:
+        raise Conflict(
+            f"{org.name} was closed at {org.closed_at:%Y-%m-%d %H:%M} UTC: no invoice follows.",
+            code="ORGANIZATION_CLOSED",
+            field="organization",
+        )
     if item.currency != org.currency:
         raise CurrencyMismatch(org.currency, item.currency)
     if not item.description.strip() or len(item.description) > DESCRIPTION_CHARACTERS_MAX:

@@ -24,6 +24,7 @@ from billing.rules.money import Currency
 from billing.rules.periods import floor_hour, period_at
 
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
 _numbers = count(1)
 
 EGRESS = {
@@ -151,10 +152,16 @@ async def subscribed(
     *,
     since: datetime = LONG_AGO,
     until: datetime | None = None,
+    free_until: datetime | None = None,
 ) -> Subscription:
-    """An organization on a plan."""
+    """An organization on a plan; no invoice has billed its fees yet, unless they are waived."""
     subscription = Subscription(
-        org_id=org.id, plan_id=plan.id, starts_at=since, ends_at=until, recorded_at=LONG_AGO
+        org_id=org.id,
+        plan_id=plan.id,
+        starts_at=since,
+        ends_at=until,
+        trial_ends_at=free_until,
+        recorded_at=LONG_AGO,
     )
     session.add(subscription)
     await session.flush()

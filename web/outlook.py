@@ -26,9 +26,11 @@ class Outlook:
     forecast: Forecast | None
     changes: Compared | None
 
-    def is_new_enough(self, now: datetime) -> bool:
-        """Whether a page may keep it."""
-        return self.at <= now < self.at + KEPT and now in self.period
+    def is_new_enough(self, estimate: Estimate) -> bool:
+        """Whether a page may keep it: a forecast that usage has overtaken is none."""
+        now = estimate.as_of
+        is_overtaken = self.forecast and self.forecast.low.minor < estimate.accrued.minor
+        return self.at <= now < self.at + KEPT and now in self.period and not is_overtaken
 
 
 async def outlook_of(
@@ -36,7 +38,7 @@ async def outlook_of(
 ) -> Outlook:
     """The outlook from this estimate; `before` while it is new enough."""
     now = estimate.as_of
-    if before is not None and before.is_new_enough(now):
+    if before is not None and before.is_new_enough(estimate):
         return before
     async with runtime.sessions() as session:
         days = await daily_costs(session, org, now)

@@ -111,7 +111,7 @@ async def _effect(
     periods = await _unissued(session, org, now)
     billed = await _off_cycle(session, org, now)
     before = await _drafts(session, org, periods, now)
-    savepoint = await session.begin_nested()
+    savepoint = None if is_kept else await session.begin_nested()
     with refusing_when_overtaken():
         result = await change(session)
     after = await _drafts(session, org, periods, now)
@@ -119,9 +119,7 @@ async def _effect(
     at_once = [amount for key, amount in fresh.items() if key not in billed]
     off_cycle = total_of(at_once, org.currency) if at_once else None
     effect = Effect(result, before, after, off_cycle, org.currency)
-    if is_kept:
-        await savepoint.commit()
-    else:
+    if savepoint is not None:
         await savepoint.rollback()
         await session.refresh(org)  # the rollback has forgotten it
     return effect

@@ -14,7 +14,7 @@ from billing.api_keys import NewKey, create_key
 from billing.closing import close_period_now
 from billing.models import Invoice, Organization
 from billing.runtime import Sessions
-from tests.factories import EGRESS, a_meter, a_plan, a_price, counted, subscribed
+from tests.factories import DECEMBER, EGRESS, a_meter, a_plan, a_price, counted, subscribed
 from tests.world import NOVEMBER_10
 
 RESPONSE_TYPE = "application/graphql-response+json"
@@ -69,7 +69,7 @@ async def on_a_plan(sessions: Sessions, org: Organization) -> None:
         plan = await a_plan(session)
         await a_price(session, plan, EGRESS, meter=meter, slug="egress")
         await a_price(session, plan, fee, slug="base")
-        await subscribed(session, org, plan)
+        await subscribed(session, org, plan, free_until=DECEMBER)
         for day, app, quantity in ((2, "api", "301.2"), (3, "worker", "98"), (9, "old", "13.4")):
             at = datetime(2026, 11, day, 12, tzinfo=UTC)
             await counted(session, org.id, meter, quantity, at, app=app, region="fra")

@@ -13,13 +13,10 @@ from billing.closing import (
     PeriodNotEnded,
     close_period_now,
 )
-from billing.errors import Invalid
 from billing.estimates import estimate_for
-from billing.holds import release_hold
 from billing.invoices import get_invoice, invoices_for_org, steps_of
 from billing.models import (
     AuditEntry,
-    HoldReason,
     Invoice,
     InvoiceStatus,
     Meter,
@@ -271,35 +268,3 @@ async def test_those_that_cannot_be_closed_stop_nobody_else(
 
     assert [x.status for x in await invoices(runtime, sound)] == [InvoiceStatus.OPEN]
     assert [x.status for x in await invoices(runtime, broken[0])] == [InvoiceStatus.CLOSING]
-
-
-async def test_usage_without_a_price_holds_its_invoice_until_staff_let_it_go(
-    runtime: Runtime,
-    clock: Clock,
-    sold: tuple[Meter, Plan],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    org = await a_customer(runtime, sold, "412.6", key="acme")
-    other = await a_customer(runtime, sold, "412.6")
-    async with runtime.sessions.begin() as session:
-        gpu = await a_meter(session, "gpu_hours")
-        await counted(session, org.id, gpu, "5000", NOVEMBER_10)
-    clock.at = AFTER_GRACE
-    await sweep(runtime)
-
-    assert "5000 GB of gpu_hours have no price" in caplog.text
-    assert [x.status for x in await invoices(runtime, org)] == [InvoiceStatus.CLOSING]
-    assert [x.status for x in await invoices(runtime, other)] == [InvoiceStatus.OPEN]
-
-    async with runtime.sessions.begin() as session:
-        with pytest.raises(Invalid, match="Say why"):
-            await release_hold(
-                session, org, HoldReason.UNPRICED, note=" ", actor="person:olive", now=clock.at
-            )
-        await release_hold(
-            session, org, HoldReason.UNPRICED, note="A gift.", actor="person:olive", now=clock.at
-        )
-    await sweep(runtime)
-
-    (issued,) = await invoices(runtime, org)
-    assert (issued.status, issued.total_minor) == (InvoiceStatus.OPEN, 594)

@@ -12,6 +12,7 @@ from billing.rules.lines import LineKind
 from billing.rules.money import Currency
 from billing.runtime import Runtime, Sessions
 from tests.factories import (
+    DECEMBER,
     EGRESS,
     a_meter,
     a_plan,
@@ -35,7 +36,7 @@ async def acme(sessions: Sessions) -> Organization:
         plan = await a_plan(session)
         await a_price(session, plan, EGRESS, meter=meter, slug="egress")
         await a_price(session, plan, FEE, slug="base")
-        await subscribed(session, org, plan)
+        await subscribed(session, org, plan, free_until=DECEMBER)
         for day, app, quantity in ((2, "api", "301.2"), (3, "worker", "98"), (9, "old", "13.4")):
             at = datetime(2026, 11, day, 12, tzinfo=UTC)
             await counted(session, org.id, meter, quantity, at, app=app, region="fra")

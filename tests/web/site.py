@@ -22,6 +22,7 @@ from billing.sign_in import sign_in_as
 from billing.usage import IncomingEvent, NumberText, record_usage
 from sandbox.stripe.server import serving
 from tests.factories import (
+    DECEMBER,
     EGRESS,
     a_meter,
     a_plan,
@@ -84,7 +85,7 @@ async def an_acme(
         plan = await a_plan(session, f"{key}-pro")
         await a_price(session, plan, EGRESS, meter=meter, slug="egress")
         await a_price(session, plan, FEE, slug="base")
-        await subscribed(session, org, plan)
+        await subscribed(session, org, plan, free_until=DECEMBER)
         for day, quantity, dimensions in usage:
             at = datetime(2026, 11, day, 12, tzinfo=UTC)
             await counted(session, org.id, meter, quantity, at, **dimensions)
