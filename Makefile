@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo story test check bench migrate format clean
+.PHONY: help setup demo story test check verify mutants bench migrate format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | sed 's/|/                /; s/^\(.\{18\}\) */\1/'
@@ -27,6 +27,13 @@ test: ## every test, the browser's too
 
 check: setup ## format, lint, types, import floors, migrations, schema
 	@.venv/bin/python -m sandbox.check
+
+verify: setup ## 1,000 random worlds against the reference, then every invoice of 2,000 organizations from its events
+	@.venv/bin/python -m tests.reference --seeds 1000
+	@.venv/bin/python -m sandbox.verify
+
+mutants: setup ## plant faults in a copy of the source, one by one: a test must catch each
+	@.venv/bin/python -m tests.mutants
 
 bench: setup ## measure, each figure beside its limit in the same run: about ten minutes
 	@.venv/bin/python -m bench

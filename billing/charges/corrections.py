@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from billing.charges.basis import Basis
-from billing.charges.reducing import caps_of, coupon_terms
+from billing.charges.reducing import coupon_terms, period_cap
 from billing.charges.reissuing import already_corrected, corrected_before, is_issued_again
 from billing.ids import InvoiceId
 from billing.invoices import draft_line_of
@@ -27,6 +27,7 @@ from billing.models import (
     Organization,
 )
 from billing.rules.aggregation import HELD_AGGREGATIONS
+from billing.rules.caps import CapTerms, PeriodCap
 from billing.rules.lines import LINE_ORDER, DraftLine, LineKind, plain_line
 from billing.rules.money import Money
 from billing.rules.periods import Period
@@ -121,11 +122,12 @@ async def _corrected_by(session: AsyncSession, again: Invoice) -> Sequence[Invoi
 async def _all_before(
     session: AsyncSession, org: Organization, period: Period, basis: Basis
 ) -> Sequence[Invoice]:
-    """Of an earlier instant the notes are gone: every period with its events here is computed.
+    """Of an earlier instant the notes are gone: every period before it is computed.
 
-    Nothing is counted into an archived month, so it owes nothing.
+    But for those archived by then: nothing was counted into them any more. One that was archived
+    later may have owed something, and cannot be computed.
     """
-    archived = await archived_months(session)
+    archived = await archived_months(session, by=basis.known_at)
     rows = await session.scalars(
         select(Invoice)
         .where(
@@ -224,18 +226,30 @@ async def _again(
     lines: Sequence[DraftLine],
     basis: Basis,
 ) -> list[DraftLine]:
-    """The invoice's own lines after the coupons it had and the maxima of their periods."""
+    """The invoice's own lines after the coupons it had and the maximum of its period.
+
+    Lines of other periods, late items and fees in advance, keep what their maximum took off them:
+    what those periods come to is no matter of this one's usage.
+    """
     codes = [x.key.removeprefix("coupon/") for x in stored if x.kind is LineKind.COUPON]
     rows = await session.scalars(
         select(Coupon)
         .where(Coupon.org_id == org.id, Coupon.code.in_(codes))
         .order_by(Coupon.recorded_at, Coupon.id)
     )
-    true_ups = [x for x in stored if x.kind is LineKind.TRUE_UP]
-    caps = await caps_of(session, org, invoice.period, basis, lines, true_ups)
-    terms = Reductions(coupons=tuple(coupon_terms(row) for row in rows), caps=caps)
+    cap = await period_cap(session, org, invoice.period, basis)
+    caps = [*([cap] if cap else []), *_cut_already(stored, invoice.period)]
+    terms = Reductions(coupons=tuple(coupon_terms(row) for row in rows), caps=tuple(caps))
     ordered = sorted(lines, key=lambda line: LINE_ORDER[line.kind])
     return [x for x in reduced(ordered, terms, invoice.period, org.currency) if _is_own(x)]
+
+
+def _cut_already(stored: Sequence[DraftLine], own: Period) -> list[PeriodCap]:
+    return [
+        PeriodCap(line.span, CapTerms(None, forgiven_minor=-line.amount.minor))
+        for line in stored
+        if line.kind is LineKind.CAP_CREDIT and line.span != own
+    ]
 
 
 def _line(

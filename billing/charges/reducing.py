@@ -49,7 +49,7 @@ async def reductions_for(
     present = await _present(session, org, basis)
     caps: tuple[PeriodCap, ...] = ()
     if present.caps:
-        caps = await caps_of(session, org, period, basis, lines, true_ups)
+        caps = await _caps(session, org, period, basis, lines, true_ups)
     return Reductions(
         coupons=await _coupons(session, org, basis) if present.coupons else (),
         caps=caps,
@@ -105,7 +105,7 @@ def coupon_terms(row: Coupon) -> CouponTerms:
     return CouponTerms(row.code, row.name, row.percent, row.amount_minor)
 
 
-async def caps_of(
+async def _caps(
     session: AsyncSession,
     org: Organization,
     period: Period,
@@ -113,10 +113,7 @@ async def caps_of(
     lines: Sequence[DraftLine],
     true_ups: Sequence[DraftLine],
 ) -> tuple[PeriodCap, ...]:
-    """The maxima of all periods that lines are of: late one-off items, and fees in advance.
-
-    `true_ups` are those on the invoice of `period` itself.
-    """
+    """The maxima of all periods that lines are of: late one-off items, and fees in advance."""
     periods = {period, *(period_at(line.span.start, org.anchor_day) for line in lines)}
     found = []
     for one in sorted(periods, key=lambda one: one.start):
@@ -134,6 +131,13 @@ async def _cap_beside(
     if terms == UNCAPPED:
         return None
     return await cap_beside(session, org, terms, period, own, basis)
+
+
+async def period_cap(
+    session: AsyncSession, org: Organization, period: Period, basis: Basis
+) -> PeriodCap | None:
+    """The maximum in force at the period's end (so far), beside the period's own invoice."""
+    return await _cap_beside(session, org, period, period, basis)
 
 
 async def cap_beside(

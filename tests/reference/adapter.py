@@ -113,16 +113,15 @@ def world_with_our_settings(seed: int, size: Literal["small", "large"]) -> World
 
 
 def instants(world: World, rng: Random) -> Iterable[datetime]:
-    """Some instants to look at the estimate: in each period, and while it waits to be closed."""
-    previous = world.organization.opened_at
-    for index, close in enumerate(world.closes):
-        end = period_at_index(world.organization, index).end
-        minutes = (end - previous) // timedelta(minutes=1)
-        if minutes > 2:
-            yield previous + timedelta(minutes=rng.randrange(1, minutes), seconds=1)
-        if rng.random() < 0.3 and index + 1 < len(world.closes):
-            yield end + (close - end) * rng.randrange(1, 10) / 10
-        previous = close
+    """When to look at the estimate: now and then while the period before waits to be closed."""
+    index = rng.randrange(len(world.closes))
+    start = world.closes[index - 1] if index else world.organization.opened_at
+    end = period_at_index(world.organization, index).end
+    if index and rng.random() < 0.3:
+        start, end = period_at_index(world.organization, index).start, start
+    minutes = (end - start) // timedelta(minutes=1)
+    if minutes > 2:
+        yield start + timedelta(minutes=rng.randrange(1, minutes), seconds=1)
 
 
 async def estimated(runtime: Runtime, world: World, at: datetime) -> Figures:
@@ -139,7 +138,7 @@ async def remembered(runtime: Runtime, world: World, at: datetime) -> Figures:
     async with runtime.sessions() as session:
         org = await get_organization(session, world.organization.key)
     async with runtime.sessions() as session:
-        estimate = await estimate_as_of(session, org, at)
+        estimate = await estimate_as_of(session, org, at, await runtime.now())
     return _figures(estimate)
 
 

@@ -28,11 +28,15 @@ class Entry:
 
 @dataclass
 class Closed:
-    """What a true-up needs to know of a period that was billed: all but its usage."""
+    """What a true-up needs to know of a period that was billed: all but its usage.
+
+    `cuts` are what each period's cap took off the lines of its invoice.
+    """
 
     period: Period
     beside_usage: list[Charge]
     coupons: list[Coupon]
+    cuts: dict[int, int]
 
 
 @dataclass

@@ -130,7 +130,7 @@ def close_period(world: World, books: Books, period: Period, now: datetime) -> R
     invoice = settle(world, books, bill)
     beside = [charge for charge in charges if charge.kind != "USAGE"]
     coupons = [coupon for coupon, _ in bill.taken]
-    books.closed.append(Closed(period, beside, coupons))
+    books.closed.append(Closed(period, beside, coupons, bill.cuts))
     return invoice
 
 

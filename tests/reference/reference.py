@@ -33,9 +33,9 @@ Where the page and the product's stated choices leave room, these were taken.
     change at or after a period's end is not that period's. Every line is under the cap of the
     period it is a cost of; the cap credit never exceeds the lines it is taken off.
 13. A true-up computes the corrected invoice's steps 1 to 3 anew (its fees and one-offs as billed;
-    the coupons that took something off it, the caps as they stand) and compares what is left of
-    each price's lines. It changes neither a coupon's count nor what later counts as the net of a
-    fee billed in advance.
+    the coupons that took something off it, its own cap as it stands, and what other periods' caps
+    took off their lines) and compares what is left of each price's lines. It changes neither a
+    coupon's count nor what later counts as the net of a fee billed in advance.
 14. A one-off recorded after its period's close is a one-off on the next period invoice.
 15. A lower `priority` number draws first; a grant without expiry after those with one. A scoped
     grant draws on the sum of its meter's usage and true-up lines.

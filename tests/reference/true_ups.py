@@ -3,9 +3,8 @@
 from datetime import datetime
 
 from tests.reference.books import Books, Closed, cap_of
-from tests.reference.charges import Charge
+from tests.reference.charges import Charge, take_off
 from tests.reference.money import currency_of
-from tests.reference.periods import period_at_index
 from tests.reference.pricing import usage_charges
 from tests.reference.reductions import reduce_by_cap, reduce_by_coupons
 from tests.reference.world import World
@@ -19,23 +18,17 @@ def true_up(world: World, books: Books, closed: Closed, now: datetime) -> list[C
         *(charge.anew() for charge in closed.beside_usage),
     ]
     reduce_by_coupons(charges, closed.coupons, currency_of(world))
-    for index in sorted({own, *(charge.period for charge in charges)}):
-        cap = cap_of(world, books, period_at_index(world.organization, index))
-        beside = books.elsewhere(index, own, _true_ups_on(books, own, index))
-        reduce_by_cap(charges, cap, index, beside, currency_of(world))
+    cap = cap_of(world, books, closed.period)
+    reduce_by_cap(charges, cap, own, books.elsewhere(own, own), currency_of(world))
+    for index, cut in closed.cuts.items():
+        if index != own:
+            others = [charge for charge in charges if charge.period == index]
+            left = sum(charge.left for charge in others)
+            take_off(min(cut, left), others, currency_of(world))
     corrected: dict[str, int] = {}
     for charge in charges:
         corrected[charge.name] = corrected.get(charge.name, 0) + charge.left
     return _differences(world, corrected, _billed(books, own), own)
-
-
-def _true_ups_on(books: Books, own: int, of: int) -> int:
-    """What the period's own invoice has in true-ups of another period."""
-    return sum(
-        entry.net
-        for entry in books.entries
-        if (entry.kind, entry.on, entry.of) == ("TRUE_UP", own, of) and of != own
-    )
 
 
 def _billed(books: Books, own: int) -> dict[str, int]:
