@@ -12,7 +12,7 @@ ANOMALY_FACTOR = 3
 ANOMALY_ABOVE_MAJOR = 100
 ANOMALY_HISTORY = 3
 NEW_ORGANIZATION_INVOICES = 2
-NEW_ORGANIZATION_LIMIT_MAJOR = 10_000
+NEW_ORGANIZATION_LIMIT_MAJOR = 50_000
 """What an organization's first two invoices may come to before anybody knows it."""
 
 

@@ -159,7 +159,7 @@ async def test_three_times_the_highest_of_the_last_three_is_looked_at(
 async def test_a_new_organization_may_owe_so_much_before_it_is_known(
     runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
 ) -> None:
-    org = await a_customer(runtime, sold, 10_001)
+    org = await a_customer(runtime, sold, 50_001)
 
     report = await swept(runtime, clock, AFTER_GRACE)
 

@@ -30,12 +30,12 @@ def test_far_more_than_before_is_looked_at(pre_tax: int, before: list[int], is_h
 
 @pytest.mark.parametrize(
     ("pre_tax", "before", "is_held"),
-    [(10_001, 0, True), (10_000, 0, False), (10_001, 1, True), (10_001, 2, False)],
+    [(50_001, 0, True), (50_000, 0, False), (50_001, 1, True), (50_001, 2, False)],
 )
 def test_a_new_organization_has_a_limit(pre_tax: int, before: int, is_held: bool) -> None:
     assert is_over_limit(usd(pre_tax), before) is is_held
 
 
 def test_limits_are_in_major_units_of_the_currency() -> None:
-    assert is_over_limit(Money(10_001, Currency.JPY), 0)
-    assert not is_over_limit(Money(10_001, Currency.USD), 0)
+    assert is_over_limit(Money(50_001, Currency.JPY), 0)
+    assert not is_over_limit(Money(50_001, Currency.USD), 0)
