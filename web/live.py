@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -186,10 +185,10 @@ class Live(Generic[T]):
             for feed, _ in self._feeds.values():
                 feed.nudge()
         elif message["type"] == "message":
-            with suppress(ValueError):
-                org_id = OrgId(UUID(message["data"].decode()))
-                if org_id in self._feeds:
-                    self._feeds[org_id][0].nudge()
+            told = frozenset(message["data"].decode(errors="replace").split())
+            for org_id, (feed, _) in self._feeds.items():
+                if str(org_id) in told:
+                    feed.nudge()
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

@@ -7,7 +7,7 @@ never waits and many wait for one transaction at most. Each is answered when its
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from billing.errors import Unavailable
@@ -44,11 +44,12 @@ class Passenger:
     delivery: Delivery
     now: datetime
     verdicts: asyncio.Future[Sequence[EventVerdict]]
+    size: int = field(init=False)
+    """How many events it brings."""
 
-    @property
-    def size(self) -> int:
-        """How many events it brings."""
-        return len(self.delivery.events)
+    def __post_init__(self) -> None:
+        """It is asked for again and again while others board."""
+        self.size = len(self.delivery.events)
 
     @property
     def is_small(self) -> bool:

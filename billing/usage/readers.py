@@ -1,19 +1,18 @@
-"""What the usual events of one type say, read column by column; pure.
+"""What usual events of one shape say, read column by column; pure.
 
-For events that differ from their type's usual shape in anything at all there is no reading here:
+For events that differ from the usual in anything at all there is no reading here:
 `declared.EventType` reads those, one by one, and says what is wrong with them, if anything is.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from types import NoneType
 from typing import cast
 
 import msgspec
 
 from billing.models import Form
-from billing.usage.declared import DIMENSION_CHARACTERS_MAX, EventType, Feed
+from billing.usage.declared import DIMENSION_CHARACTERS_MAX, FeedShape, Shape
 from billing.usage.events import NumberText
 
 _NUMBERS = re.compile(r"(?:(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,12})?\n)*")
@@ -23,45 +22,53 @@ Texts = Sequence[str | None]
 
 
 class FeedColumns(msgspec.Struct, frozen=True, gc=False):
-    """What each event adds to one meter: as `declared.Reading` has it, side by side."""
+    """What each event adds to one meter of its type: as `declared.Reading` has it, side by side."""
 
-    feed: Feed
+    form: Form
     quantities: Sequence[str]
     labels: Sequence[str] | None
     dimensions: Sequence[tuple[str | None, ...]]
 
 
-class TypeColumns(msgspec.Struct, frozen=True, gc=False):
-    """All that events of one type say; `bodies` are what their fingerprints are made of."""
+class DataColumns(msgspec.Struct, frozen=True, gc=False):
+    """All that events of one shape say; `bodies` are what their fingerprints are made of.
+
+    `feeds` are in the order of each type's own.
+    """
 
     bodies: Sequence[bytes]
     feeds: Sequence[FeedColumns]
 
 
-def read_columns(event_type: EventType, data: Sequence[Mapping[str, object]]) -> TypeColumns | None:
-    """None unless every event has every value, as a usual number, and dimensions that are text."""
+def read_columns(
+    shape: Shape, names: Sequence[str], data: Sequence[Mapping[str, object]]
+) -> DataColumns | None:
+    """What events of the types of these names say.
+
+    None unless every event has every value, as a usual number, and dimensions that are text.
+    """
     values: list[Sequence[str]] = []
-    for key in event_type.value_keys:
+    for key in shape.value_keys:
         if (numbers := _usual_numbers([one.get(key) for one in data])) is None:
             return None
         values.append(numbers)
     texts: list[Texts] = []
-    for key in event_type.text_keys:
+    for key in shape.text_keys:
         if (column := _usual_texts([one.get(key) for one in data])) is None:
             return None
         texts.append(column)
     feeds = []
-    for feed in event_type.feeds:
+    for feed in shape.feeds:
         if (columns := _feed_columns(feed, len(data), values, texts)) is None:
             return None
         feeds.append(columns)
-    parts = [*values, *(_spelled(column) for column in texts)]
-    bodies = map("\0".join, zip(repeat(event_type.name, len(data)), *parts, strict=True))
-    return TypeColumns([body.encode() for body in bodies], feeds)
+    parts = [names, *values, *(_spelled(column) for column in texts)]
+    bodies = map("\0".join, zip(*parts, strict=True))
+    return DataColumns([body.encode() for body in bodies], feeds)
 
 
 def _feed_columns(
-    feed: Feed, count: int, values: Sequence[Sequence[str]], texts: Sequence[Texts]
+    feed: FeedShape, count: int, values: Sequence[Sequence[str]], texts: Sequence[Texts]
 ) -> FeedColumns | None:
     labels: list[str] | None = None
     if feed.form is Form.DISTINCT:
@@ -70,10 +77,10 @@ def _feed_columns(
             return None
     quantities = _quantities(feed, count, values)
     chosen = [texts[at] for at in feed.dimensions_at]
-    return FeedColumns(feed, quantities, labels, _rows(chosen, count))
+    return FeedColumns(feed.form, quantities, labels, _rows(chosen, count))
 
 
-def _quantities(feed: Feed, count: int, values: Sequence[Sequence[str]]) -> Sequence[str]:
+def _quantities(feed: FeedShape, count: int, values: Sequence[Sequence[str]]) -> Sequence[str]:
     if feed.form is Form.DISTINCT:
         return ["0"] * count
     return ["1"] * count if feed.value_at is None else values[feed.value_at]

@@ -7,7 +7,7 @@ Where anything at all is unusual there is no such batch, and every event is judg
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain, repeat
+from itertools import chain
 from types import MappingProxyType
 
 import msgspec
@@ -16,7 +16,7 @@ from billing.accounts import Viewer
 from billing.ids import SeriesId
 from billing.models import Form
 from billing.usage.columns import are_separable, microseconds_of
-from billing.usage.declared import EventType, Feed
+from billing.usage.declared import EventType, Feed, Shape
 from billing.usage.desk import Desk, KnownOrganization, SeriesKey
 from billing.usage.events import IncomingEvent, MalformedEvent
 from billing.usage.fingerprints import fingerprint_of, identity_key_of
@@ -67,9 +67,15 @@ class Batch(msgspec.Struct):
 
 
 class _Group(msgspec.Struct):
-    """The events of one type, and what is known of each."""
+    """Events whose types have one shape, side by side with the types."""
 
-    events: Sequence[IncomingEvent]
+    events: list[IncomingEvent] = msgspec.field(default_factory=list)
+    types: list[EventType] = msgspec.field(default_factory=list)
+
+
+class _Known(msgspec.Struct):
+    """What the desk knows of each of a group's events."""
+
     organizations: Sequence[KnownOrganization]
     times: Sequence[datetime]
     instants: Sequence[int]
@@ -81,21 +87,36 @@ def usual_batch(
     desk: Desk, events: Sequence[IncomingEvent | MalformedEvent], now: datetime
 ) -> Batch | None:
     """None where anything is unusual, as far as can be told without the database."""
-    by_type: dict[str, list[IncomingEvent]] = defaultdict(list)
-    for event in events:
-        if isinstance(event, MalformedEvent):
-            return None
-        by_type[event.type].append(event)
+    groups = _groups(desk, events)
+    if groups is None:
+        return None
     batch = Batch(desk.stamp)
-    for name, group in by_type.items():
-        event_type = desk.event_types.get(name)
-        if event_type is None or not _add(batch, desk, event_type, group, now):
-            return None
+    if not all(_add(batch, desk, shape, group, now) for shape, group in groups.items()):
+        return None
     keys = batch.claims.keys
     texts = chain.from_iterable(
         (*one.sources, *one.external_ids, *one.labels) for one in batch.readings.values()
     )
     return batch if len(set(keys)) == len(keys) and are_separable(texts) else None
+
+
+def _groups(
+    desk: Desk, events: Sequence[IncomingEvent | MalformedEvent]
+) -> dict[Shape, _Group] | None:
+    """By shape, for meters are many and shapes are few: a group costs as much as some events."""
+    by_type: dict[str, list[IncomingEvent]] = defaultdict(list)
+    for event in events:
+        if isinstance(event, MalformedEvent):
+            return None
+        by_type[event.type].append(event)
+    groups: dict[Shape, _Group] = defaultdict(_Group)
+    for name, of_type in by_type.items():
+        if (event_type := desk.event_types.get(name)) is None:
+            return None
+        group = groups[event_type.shape]
+        group.events += of_type
+        group.types += [event_type] * len(of_type)
+    return groups
 
 
 def are_usual_senders(
@@ -108,42 +129,42 @@ def are_usual_senders(
     return not bound or all(sender.may_write(org) for sender in bound for org in organizations)
 
 
-def _add(
-    batch: Batch, desk: Desk, event_type: EventType, events: Sequence[IncomingEvent], now: datetime
-) -> bool:
-    """The events of one type; whether they are usual."""
-    group = _group(desk, events, now)
-    said = read_columns(event_type, [event.data or _NOTHING for event in events])
-    if group is None or said is None:
+def _add(batch: Batch, desk: Desk, shape: Shape, group: _Group, now: datetime) -> bool:
+    """The events of one shape; whether they are usual."""
+    events = group.events
+    known = _known(desk, events, now)
+    names = [event_type.name for event_type in group.types]
+    said = read_columns(shape, names, [event.data or _NOTHING for event in events])
+    if known is None or said is None:
         return False
     claims = batch.claims
     claims.keys += map(
         identity_key_of,
-        [org.id_bytes for org in group.organizations],
-        group.sources,
-        group.external_ids,
+        [org.id_bytes for org in known.organizations],
+        known.sources,
+        known.external_ids,
     )
     claims.fingerprints += map(fingerprint_of, said.bodies)
-    claims.instants += group.instants
+    claims.instants += known.instants
     claims.are_times_given += [event.time is not None for event in events]
-    batch.heard += zip(group.organizations, group.sources, group.times, strict=True)
-    batch.organizations.update(group.organizations)
-    for columns in said.feeds:
-        _add_readings(batch, desk, group, columns)
+    batch.heard += zip(known.organizations, known.sources, known.times, strict=True)
+    batch.organizations.update(known.organizations)
+    for place, columns in enumerate(said.feeds):
+        feeds = [event_type.feeds[place] for event_type in group.types]
+        _add_readings(batch, desk, known, feeds, columns)
     return True
 
 
-def _group(desk: Desk, events: Sequence[IncomingEvent], now: datetime) -> _Group | None:
+def _known(desk: Desk, events: Sequence[IncomingEvent], now: datetime) -> _Known | None:
     get = desk.organizations.get
-    known = [get(event.subject) for event in events]
-    organizations = [org for org in known if org is not None]
+    found = [get(event.subject) for event in events]
+    organizations = [org for org in found if org is not None]
     times = [event.time or now for event in events]
     if len(organizations) < len(events):
         return None
     if max(times) - now > AHEAD_MAX or may_be_archived(min(times), now):
         return None
-    return _Group(
-        events,
+    return _Known(
         organizations,
         times,
         [microseconds_of(time) for time in times],
@@ -152,30 +173,31 @@ def _group(desk: Desk, events: Sequence[IncomingEvent], now: datetime) -> _Group
     )
 
 
-def _add_readings(batch: Batch, desk: Desk, group: _Group, columns: FeedColumns) -> None:
-    feed = columns.feed
+def _add_readings(
+    batch: Batch, desk: Desk, known: _Known, feeds: Sequence[Feed], columns: FeedColumns
+) -> None:
     keys = list(
         zip(
-            [org.number for org in group.organizations],
-            repeat(feed.number),
+            [org.number for org in known.organizations],
+            [feed.number for feed in feeds],
             columns.dimensions,
-            strict=False,
+            strict=True,
         )
     )
     ids = [desk.series.get(key) for key in keys]
     if None in ids:
         batch.unknown_series |= {
             key: (org, feed)
-            for key, found, org in zip(keys, ids, group.organizations, strict=True)
+            for key, found, org, feed in zip(keys, ids, known.organizations, feeds, strict=True)
             if found is None
         }
-    readings = batch.readings.setdefault(feed.form, Readings())
+    readings = batch.readings.setdefault(columns.form, Readings())
     readings.series_keys += keys
     readings.series_ids += ids
-    readings.shards += [org.shard for org in group.organizations]
-    readings.times += group.times
-    readings.instants += group.instants
+    readings.shards += [org.shard for org in known.organizations]
+    readings.times += known.times
+    readings.instants += known.instants
     readings.quantities += columns.quantities
     readings.labels += columns.labels or ()
-    readings.sources += group.sources
-    readings.external_ids += group.external_ids
+    readings.sources += known.sources
+    readings.external_ids += known.external_ids

@@ -178,7 +178,7 @@ async def test_only_organizations_whose_figures_moved_are_nudged(usage: Usage) -
         nudged: list[str] = []
         while "end" not in nudged:
             message = await pubsub.get_message(timeout=5)
-            nudged += [message["data"].decode()] if message else []
+            nudged += message["data"].decode().split() if message else []
     assert str(usage.acme.id) in nudged
     assert str(usage.globex.id) not in nudged
 
