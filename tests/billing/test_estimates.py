@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -123,7 +124,7 @@ async def test_usage_without_a_price_is_shown_as_unpriced(
     async with sessions() as session:
         estimate = await current_estimate(session, acme, NOVEMBER_10)
 
-    assert [(x.meter, x.quantity) for x in estimate.unpriced] == [("gpu_hours", Decimal("2.5"))]
+    assert [(x.meter, x.quantity) for x in estimate.unpriced] == [("gpu_hours", Fraction(5, 2))]
     assert estimate.accrued.major == Decimal("15.94")
 
 
