@@ -10,7 +10,7 @@ from sqlalchemy import select
 from billing.ids import OrgId
 from billing.models import Meter
 from billing.rules.aggregation import Counted, SeriesUsage
-from billing.usage import settle_usage, usage_by_series, usage_from_readings
+from billing.usage import fold_tail, usage_by_series, usage_from_readings
 from tests.billing.usage.conftest import Usage
 
 Name = tuple[str, tuple[tuple[str, str], ...], int]
@@ -25,9 +25,9 @@ async def from_buckets(
     *,
     by: Sequence[str] | None = None,
 ) -> dict[str, list[SeriesUsage]]:
-    """Folded, and then by `usage_by_series`."""
+    """By `usage_by_series`, after everybody's tail is folded."""
+    await fold_tail(usage.runtime)
     async with usage.runtime.sessions() as session:
-        await settle_usage(session, org_id)
         meters = {meter.id: meter for meter in await session.scalars(select(Meter))}
         return await usage_by_series(session, org_id, cuts, meters, upto=upto, by=by)
 

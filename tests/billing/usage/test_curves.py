@@ -131,6 +131,15 @@ async def test_no_more_points_than_asked_for(every_meter: Usage) -> None:
     assert [start for start, _, _ in points] == ["01 00h", "02 00h"]
 
 
+async def test_the_last_point_is_of_the_hour_that_has_begun(every_meter: Usage) -> None:
+    """At 14:00 sharp that is the hour from 13:00, and nothing is held in the next yet."""
+    today = Period(datetime(2026, 11, 10, 12, tzinfo=UTC), datetime(2026, 11, 11, tzinfo=UTC))
+
+    points = await curve(every_meter, Aggregation.LATEST, Spacing(Interval.HOUR, 99), today)
+
+    assert points == [("10 12h", None, 8), ("10 13h", None, 8)]
+
+
 async def test_what_lies_ahead_has_no_curve(every_meter: Usage) -> None:
     december = Period(NOVEMBER.end, datetime(2027, 1, 1, tzinfo=UTC))
 

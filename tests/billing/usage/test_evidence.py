@@ -62,6 +62,7 @@ async def events(
                 limit=limit,
                 after=after,
             )
+        assert page.events or not found, "no page was promised for nothing"
         found += page.events
         if not page.has_more:
             return found
@@ -103,6 +104,8 @@ async def test_every_event_once_and_oldest_first_whatever_the_page(
             ("é", "S", 10, "13:00:00"),
             ("late", "s", 10, "13:59:59.999999"),
             ("first", "s", 1, "00:00:00"),
+            ("second", "s", 1, "01:59:59"),
+            ("third", "s", 1, "06:00:00"),
             ("before", "s", 5, "12:00:00"),
         )
     ]
@@ -112,7 +115,10 @@ async def test_every_event_once_and_oldest_first_whatever_the_page(
 
     found = await events(usage, limit=limit)
 
-    assert [event.id for event in found] == ["first", "before", "é", "a", "b", "late"]
+    assert [event.id for event in found] == [
+        *("first", "second", "third", "before"),
+        *("é", "a", "b", "late"),
+    ]
 
 
 async def test_an_event_as_it_was_sent_and_why_it_counts_no_longer(usage: Usage) -> None:

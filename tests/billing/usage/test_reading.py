@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Context
 from functools import reduce
+from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from billing.rules.aggregation import Counted
 from tests.billing.usage.conftest import Usage
 from tests.billing.usage.every_aggregation import LAST_OF_OCTOBER, fresh_organization
 from tests.billing.usage.reading import Name, comparable, flat, from_buckets, from_readings
+from tests.billing.usage.rescan import Fact
 from tests.billing.usage.test_aggregations import Story, act, stories, void
 
 EXACT = Context(prec=100)
@@ -63,6 +66,49 @@ async def test_whatever_happened_readings_and_buckets_agree(
     )
     assert comparable(before) == (shown[-2][1] if len(shown) > 1 else ({}, {}, []))
     await one_by_these_dimensions(declared, first, cuts, until, by)
+
+
+def a_busy_day(subjects: Sequence[str], seed: int) -> list[Fact]:
+    """Many events of few values: ties in time, hours on end and labels shared by series."""
+    chance = Random(seed)
+    return [
+        Fact(
+            subject=chance.choice(subjects),
+            source=chance.choice(["a", "Z", "é"]),
+            id=f"{chance.choice(['b', 'Y', 'é'])}{number}",
+            type=chance.choice(["work", "volume"]),
+            at=LAST_OF_OCTOBER + timedelta(minutes=20 * chance.randrange(HOURS * 3)),
+            data={
+                "value": str(chance.randrange(5)),
+                "app": chance.choice(["web", "api", None]),
+                "region": chance.choice(["eu", "us", None]),
+                "who": chance.choice(["ann", "bob", "eve"]),
+            },
+        )
+        for number in range(240)
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_a_busy_day_is_read_the_same_both_ways(declared: Usage, seed: int) -> None:
+    """Between every two hours, over all of them, and from the middle on, when all was there."""
+    orgs = [await fresh_organization(declared) for _ in range(2)]
+    facts = a_busy_day([org.key for org in orgs], seed)
+    for start in range(0, len(facts), 40):
+        await declared.record(*(fact.on_the_wire() for fact in facts[start : start + 60]))
+    await void(declared, facts[::9])
+
+    hours = [LAST_OF_OCTOBER + timedelta(hours=hour) for hour in range(HOURS + 1)]
+    for cuts in (hours, hours[::HOURS], hours[3:], hours[::2]):
+        for upto in (hours[-1], hours[4], hours[3] + timedelta(minutes=30)):
+            for org in orgs:
+                found = await from_buckets(declared, org.id, cuts, upto)
+                assert comparable(found) == comparable(
+                    await from_readings(declared, org.id, cuts, upto)
+                )
+                assert {one.labels for one in flat(found).values()} != {frozenset()}
+        for by in ([], ["app"]):
+            await one_by_these_dimensions(declared, orgs[0].id, cuts, hours[-1], by)
 
 
 async def one_by_these_dimensions(
