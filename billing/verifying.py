@@ -23,7 +23,6 @@ from billing.charges import (
     outstanding_corrections,
     start_cause,
 )
-from billing.errors import Conflict
 from billing.ids import InvoiceId
 from billing.invoices import draft_line_of
 from billing.models import (
@@ -40,14 +39,14 @@ from billing.rules.quantities import plain
 from billing.runtime import Runtime
 from billing.subscriptions import subscriptions_in
 from billing.usage import settle_usage
-from billing.usage.months import archived_months, month_of
+from billing.usage.attached import MonthArchived
 
 log = logging.getLogger(__name__)
 
 CHUNK_SIZE = 50
 
 CHECKED_FOR = timedelta(days=34)
-"""How long after its issue an invoice is checked by itself: no month is archived before."""
+"""How long after its issue an invoice is checked by itself; later its events may be archived."""
 
 _LINES_TOLD_MAX = 5
 
@@ -56,24 +55,19 @@ _LINES_TOLD_MAX = 5
 class Verified:
     """What computing an invoice again came to. `message` says what differs, or that nothing does.
 
-    `digest` is that of the computation; equal to the invoice's when they are the same.
+    `digest` is that of the computation; equal to the invoice's when they are the same. `is_same` is
+    None, and the digest empty, where events that are needed are in an archived month.
     """
 
     invoice_id: InvoiceId
     number: str
-    is_same: bool
+    is_same: bool | None
     digest: str
     message: str
 
 
-class NotVerifiable(Conflict):
-    """The events it was made from are archived: attach their month first."""
-
-    code = "MONTH_ARCHIVED"
-
-
 async def verify_invoice(session: AsyncSession, invoice_id: InvoiceId) -> Verified:
-    """Compute one issued invoice again. `session` must be fresh. Raises `NotVerifiable`.
+    """Compute one issued invoice again. `session` must be fresh.
 
     An event may have been recorded at the very instant of issue, before or after it: either is
     the same. Usage that has come since is no difference, once it is billed or about to be.
@@ -81,17 +75,30 @@ async def verify_invoice(session: AsyncSession, invoice_id: InvoiceId) -> Verifi
     await _settle(session, invoice_id)
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     invoice, org = await _loaded(session, invoice_id)
-    await _refuse_archived(session, invoice)
+    try:
+        return await _verified(session, org, invoice)
+    except MonthArchived as error:
+        return Verified(invoice.id, str(invoice.number), None, "", str(error))
+
+
+async def _verified(session: AsyncSession, org: Organization, invoice: Invoice) -> Verified:
+    """By its digest, which says what it was issued as, and by its lines, which say what it is."""
+    stored = [draft_line_of(line, invoice.currency) for line in invoice.lines]
     for is_included in (True, False):
         basis = Basis.of_invoice(invoice, is_known_at_included=is_included)
         charges = await _again(session, org, invoice, basis)
-        if charges is not None and charges.draft.digest == invoice.digest:
+        if charges is not None and _is_same(invoice, stored, charges):
             return await _with_corrections(session, org, invoice)
     lines = charges.draft.lines if charges is not None else ()
     digest = charges.draft.digest if charges is not None else ""
-    stored = [draft_line_of(line, invoice.currency) for line in invoice.lines]
-    message = "; ".join(_differences(stored, lines)) or "The digest differs."
+    message = "; ".join(_differences(stored, lines)) or "The digest or the total differs."
     return Verified(invoice.id, str(invoice.number), False, digest, message)
+
+
+def _is_same(invoice: Invoice, stored: Sequence[DraftLine], charges: Charges) -> bool:
+    draft = charges.draft
+    heads = (draft.digest, draft.total.minor) == (invoice.digest, invoice.total_minor)
+    return heads and not _differences(stored, draft.lines)
 
 
 async def _settle(session: AsyncSession, invoice_id: InvoiceId) -> None:
@@ -111,15 +118,6 @@ async def _loaded(session: AsyncSession, invoice_id: InvoiceId) -> tuple[Invoice
     )
     assert invoice is not None, "issued, and issued invoices stay"
     return invoice, await session.get_one(Organization, invoice.org_id)
-
-
-async def _refuse_archived(session: AsyncSession, invoice: Invoice) -> None:
-    months = {month_of(invoice.period_start), month_of(invoice.period_end)}
-    if archived := months & set(await archived_months(session)):
-        raise NotVerifiable(
-            f"The events of {min(archived):%Y-%m} are archived: attach the month first.",
-            field="invoice",
-        )
 
 
 async def _again(
@@ -169,7 +167,9 @@ def _differences(stored: Sequence[DraftLine], again: Sequence[DraftLine]) -> lis
 
 
 def _facts(line: DraftLine | None) -> tuple[object, ...]:
-    return (None,) if line is None else (line.amount, plain(line.quantity or 0))
+    if line is None:
+        return (None,)
+    return (line.amount, plain(line.quantity or 0), line.reduced_minor, line.granted_minor)
 
 
 def _words(line: DraftLine | None) -> str:
@@ -217,7 +217,9 @@ async def verify_unchecked(runtime: Runtime) -> int:
     checked = 0
     async for found in verify_all(runtime, invoice_ids):
         checked += 1
-        if not found.is_same:
+        if found.is_same is None:
+            log.warning("invoice %s cannot be checked: %s", found.number, found.message)
+        elif not found.is_same:
             log.error("invoice %s is not what its events come to: %s", found.number, found.message)
     return checked
 
@@ -225,9 +227,11 @@ async def verify_unchecked(runtime: Runtime) -> int:
 async def checks_counted(session: AsyncSession) -> dict[bool, int]:
     """How many invoices were the same when computed again (True), and how many were not."""
     rows = await session.execute(
-        select(InvoiceCheck.is_same, func.count()).group_by(InvoiceCheck.is_same)
+        select(InvoiceCheck.is_same, func.count())
+        .where(InvoiceCheck.is_same.is_not(None))
+        .group_by(InvoiceCheck.is_same)
     )
-    return {True: 0, False: 0} | {row[0]: row[1] for row in rows}
+    return {True: 0, False: 0} | {bool(row[0]): row[1] for row in rows}
 
 
 async def _keep(runtime: Runtime, found: Verified, now: datetime) -> None:
