@@ -18,6 +18,14 @@ from api.reductions import Reduced
 from api.scalars import CurrencyCode
 from api.subscriptions import AlsoEnded, Subscription, subscriptions_of
 from api.usage import Curve, Usage, usage_of
+from api.what_if import (
+    WHAT_IF_COST,
+    InsteadOf,
+    OtherPlan,
+    Periods,
+    WhatIf,
+    what_if_on,
+)
 from billing import accounts, models
 from billing.accounts import OrganizationNotFound
 from billing.ids import OrgId
@@ -31,8 +39,16 @@ BY_SLUG = Keyset("organizations", size=1)
 
 BILL_DIFF_COST = 150
 ESTIMATE_COST = 50
+PAST_COST = 450
 USAGE_COST = 20
 
+AsOf = Annotated[
+    datetime | None,
+    strawberry.argument(
+        description="An instant that has passed: by everything recorded until then, from every"
+        " single event. Now when left out."
+    ),
+]
 MeterSlug = Annotated[str, strawberry.argument(description="The meter's slug.")]
 From = Annotated[
     datetime | None,
@@ -127,13 +143,16 @@ class Organization(Node, Reduced):
             )
 
     @strawberry.field(
-        description="What it owes now, from one snapshot. Needs billing:read.",
-        metadata=priced(ESTIMATE_COST),
+        description="What it owes now, from one snapshot; or what was shown at an earlier instant."
+        " Needs billing:read.",
+        metadata=priced(ESTIMATE_COST, asOf=PAST_COST),
     )
-    async def current_charges(self, info: Info) -> Estimate:
+    async def current_charges(self, info: Info, as_of: AsOf = None) -> Estimate:
         """Made once for a request, whole, so that all its figures are of one moment."""
         info.context.viewer.require(Scope.BILLING_READ, self.row.id)
-        return Estimate.of(await info.context.loaders.charges.load(self.row))
+        if as_of is None:
+            return Estimate.of(await info.context.loaders.charges.load(self.row))
+        return Estimate.of(await info.context.loaders.past_charges.load((self.row, as_of)))
 
     @strawberry.field(
         description="Why its bill differs from the last issued one; null without one. Needs"
@@ -146,6 +165,22 @@ class Organization(Node, Reduced):
         """Of the same moment as `currentCharges`."""
         info.context.viewer.require(Scope.BILLING_READ, self.row.id)
         return await bill_diff_of(info, self.row, first, same_days=same_days)
+
+    @strawberry.field(
+        description="What its latest issued periods would have cost on another plan, at its prices"
+        " of now: usage and fees, before reductions and tax. Needs billing:read.",
+        metadata=priced(WHAT_IF_COST),
+    )
+    async def what_if(
+        self,
+        info: Info,
+        plan: OtherPlan,
+        periods: Periods = 1,
+        instead_of: InsteadOf = None,
+    ) -> WhatIf | None:
+        """Nothing is changed. Null with an error, so that the rest is still answered."""
+        info.context.viewer.require(Scope.BILLING_READ, self.row.id)
+        return await what_if_on(info, self.row, plan, periods, instead_of)
 
     @strawberry.field(
         description="What one meter counted, by default by day. Needs usage:read.",

@@ -9,7 +9,7 @@ import strawberry
 from api.context import Info
 from api.cost import priced
 from api.forecasts import Forecast
-from api.lines import LineItem
+from api.lines import LineItem, Origin
 from api.loaders import Current
 from api.money import Money
 from api.periods import Period
@@ -143,7 +143,7 @@ class Estimate:
     period: Period = strawberry.field(description="The open period.")
     as_of: datetime = strawberry.field(description="The moment the figures are of.")
     freshness: list[SourceFreshness] = strawberry.field(
-        description="How far each source of usage has been heard of."
+        description="How far each source of usage has been heard of; empty for the past."
     )
     completeness: str = strawberry.field(
         description="The same in words; empty where no source sends heartbeats."
@@ -187,7 +187,9 @@ class Estimate:
     @strawberry.field(description="The invoice's lines as they would stand, in order.")
     def lines(self) -> list[LineItem]:
         """With their arithmetic."""
-        return [LineItem.of(line) for line in self.current.estimate.lines]
+        estimate = self.current.estimate
+        origin = Origin(self.current.org.id, estimate.basis)
+        return [LineItem.of(line, origin) for line in estimate.lines]
 
     @strawberry.field(
         description="Who caused `accrued`, by a dimension of the meters or by product.",
@@ -206,7 +208,7 @@ class Estimate:
         )
 
     @strawberry.field(
-        description="Where the period is going; null before its third day (UTC).",
+        description="Where the period is going; null before its third day (UTC), and for the past.",
         metadata=priced(FORECAST_COST),
     )
     async def forecast(self, info: Info) -> Forecast | None:

@@ -1,7 +1,8 @@
 """What a query may cost: a budget of points per request, counted before anything is fetched.
 
 An object is one point, a page of a list as many as it may hold. What does real work says so in its
-field's metadata: `strawberry.field(metadata=priced(50))`.
+field's metadata: `strawberry.field(metadata=priced(50))`; what does more of it where an argument is
+given, `priced(50, asOf=450)`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,11 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     NamedTypeNode,
+    NullValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    StringValueNode,
+    ValueNode,
     VariableNode,
     get_named_type,
     get_nullable_type,
@@ -40,9 +44,21 @@ LIST_SIZE_ASSUMED = 5
 _PRICE = "cost"
 
 
-def priced(points: int) -> dict[str, int]:
-    """Metadata of a field that costs more than its object does."""
-    return {_PRICE: points}
+@dataclass(frozen=True, slots=True)
+class _Price:
+    points: int
+    more: Mapping[str, int]
+
+
+def priced(points: int, **more: int) -> dict[str, _Price]:
+    """Metadata of a field that costs more than its object does; `more` where arguments are given.
+
+    They are named as clients name them. Null is as good as not given.
+    """
+    return {_PRICE: _Price(points, more)}
+
+
+_FREE = _Price(0, {})
 
 
 @dataclass(slots=True)
@@ -77,7 +93,7 @@ class Bill:
         named = get_named_type(known.type)
         pages = "first" in known.args
         times = self._first(node) if pages else _assumed(known, sized)
-        return _price(known) + times * (
+        return self._price(known, node) + times * (
             (not pages and is_composite_type(named)) + self.of(node.selection_set, named, pages)
         )
 
@@ -90,6 +106,17 @@ class Bill:
 
     def _named(self, condition: NamedTypeNode | None, parent: GraphQLNamedType) -> GraphQLNamedType:
         return self.schema.type_map[condition.name.value] if condition else parent
+
+    def _price(self, known: GraphQLField, node: FieldNode) -> int:
+        definition = known.extensions.get("strawberry-definition")
+        price: _Price = getattr(definition, "metadata", {}).get(_PRICE, _FREE)
+        given = {x.name.value for x in node.arguments or () if self._is_given(x.value)}
+        return price.points + sum(points for name, points in price.more.items() if name in given)
+
+    def _is_given(self, value: ValueNode) -> bool:
+        if isinstance(value, VariableNode):
+            return self.variables.get(value.name.value) is not None
+        return not isinstance(value, NullValueNode)
 
     def _first(self, node: FieldNode) -> int:
         """The page's size as asked for; the resolver refuses what is out of range."""
@@ -104,21 +131,21 @@ class Bill:
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, object]:
-    """Whole numbers that variables have when none are sent."""
-    return {
-        definition.variable.name.value: int(definition.default_value.value)
-        for definition in operation.variable_definitions or ()
-        if isinstance(definition.default_value, IntValueNode)
-    }
+    """What variables have when nothing is sent: whole numbers and text are told apart from null."""
+    found: dict[str, object] = {}
+    for definition in operation.variable_definitions or ():
+        match definition.default_value:
+            case IntValueNode(value=text):
+                found[definition.variable.name.value] = int(text)
+            case StringValueNode(value=text):
+                found[definition.variable.name.value] = text
+            case _:
+                pass
+    return found
 
 
 def _assumed(known: GraphQLField, sized: bool) -> int:
     return LIST_SIZE_ASSUMED if is_list_type(get_nullable_type(known.type)) and not sized else 1
-
-
-def _price(known: GraphQLField) -> int:
-    definition = known.extensions.get("strawberry-definition")
-    return int(getattr(definition, "metadata", {}).get(_PRICE, 0))
 
 
 class CostLimit(SchemaExtension):

@@ -120,7 +120,7 @@ class Invoice(Node):
     async def lines(self, info: Info) -> list[LineItem]:
         """One query for the lines of all invoices of the request."""
         rows = await info.context.loaders.lines.load(self.row.id)
-        return [LineItem.of_row(row, self.row.currency) for row in rows]
+        return [LineItem.of_row(row, self.row) for row in rows]
 
     @strawberry.field(description="Money given back on it, in the order it was.")
     async def credit_notes(self, info: Info) -> list[CreditNote]:

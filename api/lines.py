@@ -1,16 +1,25 @@
 """Line items with their arithmetic: the same type on the estimate and on the invoice."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Self
 
 import strawberry
 
+from api.context import Info
+from api.cost import priced
+from api.explanations import EXPLAIN_COST, Explanation
 from api.money import Money
 from api.periods import Period
 from api.scalars import exactly
 from billing import models
+from billing.accounts import get_organization_by_id
+from billing.charges import Basis
+from billing.explaining import find_evidence
+from billing.ids import OrgId
 from billing.invoices import draft_line_of
+from billing.models import Scope
 from billing.rules import money, rating
 from billing.rules.lines import DraftLine, LineKind
 from billing.rules.money import Currency
@@ -57,6 +66,14 @@ class Step:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose line it is, and as of when it was counted."""
+
+    org_id: OrgId
+    basis: Basis
+
+
 @strawberry.type(description="One line of an invoice, or of the estimate that will become one.")
 class LineItem:
     """`key` and `segment` name it stably, before and after it is invoiced."""
@@ -88,12 +105,16 @@ class LineItem:
         description="The number of the invoice that a TRUE_UP corrects; else null."
     )
     steps: list[Step] = strawberry.field(description="The arithmetic that leads to the amount.")
+    line: strawberry.Private[DraftLine]
+    origin: strawberry.Private[Origin | None]
 
     @classmethod
-    def of(cls, line: DraftLine) -> Self:
-        """A rated line, shown."""
+    def of(cls, line: DraftLine, origin: Origin | None = None) -> Self:
+        """A rated line, shown; without an origin it is of nobody, and cannot be explained."""
         currency = line.amount.currency
         return cls(
+            line=line,
+            origin=origin,
             key=line.key,
             segment=line.segment,
             kind=line.kind,
@@ -112,9 +133,26 @@ class LineItem:
         )
 
     @classmethod
-    def of_row(cls, row: models.InvoiceLine, currency: Currency) -> Self:
+    def of_row(cls, row: models.InvoiceLine, invoice: models.Invoice) -> Self:
         """An invoiced line, shown just as it was on the estimate."""
-        return cls.of(draft_line_of(row, currency))
+        origin = Origin(invoice.org_id, Basis.of_invoice(invoice))
+        return cls.of(draft_line_of(row, invoice.currency), origin)
+
+    @strawberry.field(
+        description="What it was counted from; null for what no event is behind, and on previews."
+        " Needs billing:read and usage:read.",
+        metadata=priced(EXPLAIN_COST),
+    )
+    async def explain(self, info: Info) -> Explanation | None:
+        """For usage, and corrections of usage."""
+        if self.origin is None:
+            return None
+        info.context.viewer.require(Scope.BILLING_READ, self.origin.org_id)
+        info.context.viewer.require(Scope.USAGE_READ, self.origin.org_id)
+        async with info.context.reading() as session:
+            org = await get_organization_by_id(session, self.origin.org_id)
+            found = await find_evidence(session, org, self.line, self.origin.basis)
+        return None if found is None else Explanation.of(found)
 
 
 def exact_major(exact_minor: Fraction, currency: Currency) -> Decimal:

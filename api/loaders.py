@@ -12,7 +12,7 @@ from billing.accounts import Member, members_by_org
 from billing.catalog import meters
 from billing.credit_notes import InvoiceCorrections, corrections_by_invoice
 from billing.errors import Invalid
-from billing.estimates import PRODUCT, CostShare, Estimate, current_estimate
+from billing.estimates import PRODUCT, CostShare, Estimate, current_estimate, estimate_as_of
 from billing.holds import holds_by_invoice
 from billing.ids import InvoiceId, OrgId
 from billing.invoices import lines_by_invoice
@@ -55,6 +55,9 @@ class Loaders:
         self.charges: DataLoader[Organization, Current] = DataLoader(
             self._charges, cache_key_fn=lambda org: org.id
         )
+        self.past_charges: DataLoader[tuple[Organization, datetime], Current] = DataLoader(
+            self._past_charges, cache_key_fn=lambda asked: (asked[0].id, asked[1])
+        )
         self.members: DataLoader[OrgId, list[Member]] = DataLoader(self._members)
         self.lines: DataLoader[InvoiceId, list[InvoiceLine]] = DataLoader(self._lines)
         self.corrections: DataLoader[InvoiceId, InvoiceCorrections] = DataLoader(self._corrections)
@@ -87,5 +90,20 @@ class Loaders:
     async def _current(self, org: Organization) -> Current:
         async with self._reading() as session:
             estimate = await current_estimate(session, org, self._now)
-            known = {name for meter in await meters(session) for name in meter.dimensions}
-        return Current(org, estimate, frozenset(known | {PRODUCT}))
+            return Current(org, estimate, await _dimensions(session))
+
+    async def _past_charges(
+        self, asked: Sequence[tuple[Organization, datetime]]
+    ) -> list[Current | BaseException]:
+        return await gather(*(self._past(*one) for one in asked), return_exceptions=True)
+
+    async def _past(self, org: Organization, then: datetime) -> Current:
+        async with self._reading() as session:
+            estimate = await estimate_as_of(session, org, then, self._now)
+            return Current(org, estimate, await _dimensions(session))
+
+
+async def _dimensions(session: AsyncSession) -> frozenset[str]:
+    """What costs can be broken down by."""
+    known = {name for meter in await meters(session) for name in meter.dimensions}
+    return frozenset(known | {PRODUCT})

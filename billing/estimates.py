@@ -9,6 +9,7 @@ from fractions import Fraction
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.charges import Basis, Charges, agreement_for, charges_for
+from billing.errors import Invalid
 from billing.ids import InvoiceId
 from billing.models import Invoice, InvoiceStatus, Organization
 from billing.rules.aggregation import HELD_AGGREGATIONS
@@ -47,12 +48,21 @@ class CostShare:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A period as it would be invoiced by everything recorded up to `as_of`."""
+    """A period as it would be invoiced by everything recorded up to `as_of`.
+
+    `is_past`: asked for later than that. What was heard of its sources is not known then.
+    """
 
     period: Period
     as_of: datetime
     charges: Charges
-    sources: tuple[SourceState, ...]
+    sources: tuple[SourceState, ...] = ()
+    is_past: bool = False
+
+    @property
+    def basis(self) -> Basis:
+        """What it was computed from."""
+        return Basis(self.as_of, known_at=self.as_of if self.is_past else None)
 
     @property
     def draft(self) -> Draft:
@@ -148,16 +158,36 @@ async def estimate_for(
     return Estimate(period, now, charges, await completeness(session, org.id, now))
 
 
-async def estimate_as_of(session: AsyncSession, org: Organization, then: datetime) -> Estimate:
+def _check_as_of(org: Organization, then: datetime, now: datetime) -> None:
+    if then > now:
+        raise Invalid(
+            f"asOf {then:%Y-%m-%d %H:%M:%S} UTC is still to come: leave it out for now's figures.",
+            code="AS_OF_IN_FUTURE",
+            field="asOf",
+        )
+    if then < org.opened_at:
+        raise Invalid(
+            f"{org.name} was opened on {org.opened_at:%Y-%m-%d %H:%M} UTC: asOf must be later.",
+            code="AS_OF_BEFORE_OPENING",
+            field="asOf",
+        )
+
+
+async def estimate_as_of(
+    session: AsyncSession, org: Organization, then: datetime, now: datetime
+) -> Estimate:
     """What was shown at an instant that has passed: from every event recorded by then.
 
-    An audit's way, slower than the live one. `session` must be fresh.
+    An audit's way, slower than the live one. `session` must be fresh. Raises `Invalid` for an
+    instant that is still to come or before there was anything, `MonthArchived` where events that
+    are needed are elsewhere.
     """
+    _check_as_of(org, then, now)
     await settle_usage(session, org.id)
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     period = period_at(then, org.anchor_day)
     charges = await charges_for(session, org, period, Basis(then, known_at=then))
-    return Estimate(period, then, charges, ())
+    return Estimate(period, then, charges, is_past=True)
 
 
 async def closing_totals(

@@ -13,7 +13,12 @@ from billing.rules.forecast import Forecast, Trend, forecast_of, running_rate
 async def forecast_for(
     session: AsyncSession, org: Organization, estimate: Estimate
 ) -> Forecast | None:
-    """The open period's forecast as of its estimate; None before its third day."""
+    """The open period's forecast as of its estimate; None before its third day.
+
+    None too for an estimate of the past: what its days had cost then is not kept.
+    """
+    if estimate.is_past:
+        return None
     return forecast_with(org, estimate, await daily_costs(session, org, estimate.as_of))
 
 

@@ -4,7 +4,8 @@ import csv
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO, TextIO
+from pathlib import Path
+from typing import TextIO
 
 import click
 from sqlalchemy import func, select
@@ -18,20 +19,21 @@ from commands.console import Refusal, json_option, show
 from commands.runtime import run
 
 SHOWN = 10
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("reprice")
-@click.option("--price-book", "file", type=click.File("rb"), required=True)
+@click.option("--price-book", "file", type=_FILE, required=True)
 @click.option("--periods", type=click.IntRange(1, PERIODS_MAX), default=1, show_default=True)
 @click.option("--csv", "target", type=click.File("w", lazy=True), help="A row per organization.")
 @json_option
-def reprice_command(file: BinaryIO, periods: int, target: TextIO | None, as_json: bool) -> None:
+def reprice_command(file: Path, periods: int, target: TextIO | None, as_json: bool) -> None:
     """Rate the last issued periods of everybody again at the prices of a price book.
 
     Nothing is written. Usage and fees are compared, before coupons, maxima, credits and tax.
     """
     try:
-        book = read_price_book(file.read())
+        book = read_price_book(file.read_bytes())
     except PriceBookRefused as refusal:
         details = [str(problem) for problem in refusal.problems]
         raise Refusal(refusal.code, str(refusal), details=details) from refusal

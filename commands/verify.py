@@ -23,21 +23,25 @@ from commands.runtime import run
 def verify(number: str | None, month: str | None, as_json: bool) -> None:
     """Compute the invoice NUMBER, or a month's invoices, again from raw events.
 
-    Exits 1 if any differs; each difference is named by line.
+    Exits 1 if any differs, each difference named by line, or cannot be computed.
     """
     if (number is None) == (month is None):
         raise click.UsageError("Give the number of an invoice, or --period.")
     found = run(lambda runtime: _verify(runtime, number, month))
-    differing = [one for one in found if not one.is_same]
-    closing = f"{len(found)} invoices verified, {len(differing)} differ"
+    wanting = [one for one in found if not one.is_same]
+    archived = [one for one in wanting if one.is_same is None]
+    verified, differ = len(found) - len(archived), len(wanting) - len(archived)
+    listed = found if number else wanting
     answer = {
-        "verified": len(found),
-        "differ": len(differing),
-        "invoices": [_row(one) for one in (found if number else differing)],
+        "verified": verified,
+        "differ": differ,
+        "archived": len(archived),
+        "invoices": [_row(one) for one in listed],
     }
-    told = [f"{x.number}: {x.message}" for x in (found if number else differing)]
+    told = [f"{x.number}: {x.message}" for x in listed]
+    closing = f"{verified} invoices verified, {differ} differ"
     show(answer, "\n".join([*told, closing]), as_json=as_json)
-    if differing:
+    if wanting:
         sys.exit(1)
 
 

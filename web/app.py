@@ -14,7 +14,17 @@ from starlette.routing import BaseRoute, Mount
 from api.app import api_routes, usage_route
 from billing.runtime import Runtime, open_runtime
 from billing.settings import Settings, load_settings
-from web import dashboard, health, invoices, maximum, ops, ops_closing, organizations, sign_in
+from web import (
+    dashboard,
+    health,
+    invoices,
+    lines,
+    maximum,
+    ops,
+    ops_closing,
+    organizations,
+    sign_in,
+)
 from web.assets import Assets
 from web.errors import HANDLERS
 from web.live import Live
@@ -41,6 +51,7 @@ def create_app(given: Settings | Runtime, more_routes: Sequence[BaseRoute] = ())
             *organizations.routes,
             *dashboard.routes,
             *invoices.routes,
+            *lines.routes,
             *maximum.routes,
             *ops.routes,
             *ops_closing.routes,

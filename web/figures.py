@@ -16,6 +16,7 @@ from billing.runtime import Runtime
 from billing.subscriptions import Standing, standing_subscriptions
 from web.charts import day_chart
 from web.costs import GROUPS, cost_table
+from web.line_links import draft_links
 from web.outlook import Outlook, outlook_of
 from web.reduced import reduced_context
 from web.statement import section, sections
@@ -51,6 +52,7 @@ class Figures:
             "one_offs": one_offs,
             **reduced_context(self.estimate),
             "sections": sections(lines, currency),
+            "links": draft_links(self.org, lines),
             "costs": cost_table(self.estimate, group),
             "groups": GROUPS,
             "forecast": self.outlook.forecast,

@@ -18,6 +18,7 @@ from billing.rules.money import Money
 from billing.runtime import Runtime
 from web.auth import data, organization_of, page
 from web.exports import invoice_json, invoices_csv, invoices_json, lines_csv
+from web.line_links import invoice_links
 from web.paging import after, position
 from web.rendering import render
 from web.statement import sections
@@ -73,7 +74,7 @@ async def invoices_as_csv(request: Request) -> Response:
 
 async def invoice(request: Request) -> Response:
     """One issued invoice, in the shape the draft had."""
-    org, found = await _invoice_of(request)
+    org, found = await invoice_of(request)
     return render(
         request,
         "invoices/invoice.html",
@@ -81,6 +82,7 @@ async def invoice(request: Request) -> Response:
         invoice=found,
         period=found.period,
         sections=sections(_lines(found), found.currency),
+        links=invoice_links(org, found),
         changes=await _changes(request, org, found),
         corrections=await _corrections(request, found),
     )
@@ -88,21 +90,21 @@ async def invoice(request: Request) -> Response:
 
 async def invoice_state(request: Request) -> Response:
     """The page's head, asked for again and again until the state is final."""
-    org, found = await _invoice_of(request, with_lines=False)
+    org, found = await invoice_of(request, with_lines=False)
     corrections = await _corrections(request, found)
     return render(request, "invoices/_state.html", org=org, invoice=found, corrections=corrections)
 
 
 async def invoice_as_json(request: Request) -> Response:
     """The invoice for scripts."""
-    org, found = await _invoice_of(request)
+    org, found = await invoice_of(request)
     changes = await _changes(request, org, found)
     return invoice_json(org, found, await _corrections(request, found), _lines(found), changes)
 
 
 async def invoice_as_csv(request: Request) -> Response:
     """Its lines for spreadsheets."""
-    _, found = await _invoice_of(request)
+    _, found = await invoice_of(request)
     return lines_csv(f"{found.number}.csv", _lines(found))
 
 
@@ -117,7 +119,8 @@ async def _page_of(request: Request) -> Page:
     return Page(org, shown, closing, after(shown[-1]) if len(rows) > PAGE_SIZE else None)
 
 
-async def _invoice_of(request: Request, *, with_lines: bool = True) -> tuple[Organization, Invoice]:
+async def invoice_of(request: Request, *, with_lines: bool = True) -> tuple[Organization, Invoice]:
+    """The invoice of the address and whose it is. Raises `NotFound`."""
     runtime: Runtime = request.state.runtime
     async with runtime.sessions() as session:
         org = await organization_of(request, session)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.charges.basis import Basis
@@ -17,6 +17,8 @@ from billing.models import (
 from billing.rules.lines import DraftLine, LineKind, carried_line, one_off_line
 from billing.rules.money import Money
 from billing.rules.periods import Period
+
+_ITEM_KEY = "one-off/"
 
 
 async def is_next_to_issue(
@@ -43,15 +45,12 @@ async def unbilled_items(
     session: AsyncSession, org: Organization, period: Period, basis: Basis, *, also_earlier: bool
 ) -> Sequence[OneOffItem]:
     """Items sold in the period, or before it and not billed yet; oldest first."""
-    billed_later = select(Invoice.id).where(~basis.counting)
     statement = (
         select(OneOffItem)
         .where(
             OneOffItem.org_id == org.id,
             OneOffItem.incurred_at < period.end,
-            OneOffItem.invoice_id.is_(None)
-            if basis.known_at is None
-            else or_(OneOffItem.invoice_id.is_(None), OneOffItem.invoice_id.in_(billed_later)),
+            _is_unbilled(org, basis),
             basis.knows(OneOffItem.recorded_at),
         )
         .order_by(OneOffItem.incurred_at, OneOffItem.id)
@@ -61,11 +60,23 @@ async def unbilled_items(
     return (await session.scalars(statement)).all()
 
 
+def _is_unbilled(org: Organization, basis: Basis) -> ColumnElement[bool]:
+    """At an earlier instant by the lines that stood then: voiding since has freed items again."""
+    if basis.known_at is None:
+        return OneOffItem.invoice_id.is_(None)
+    billed = (
+        select(InvoiceLine.key)
+        .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
+        .where(Invoice.org_id == org.id, basis.counting, InvoiceLine.kind == LineKind.ONE_OFF)
+    )
+    return func.concat(_ITEM_KEY, OneOffItem.idempotency_key).not_in(billed)
+
+
 def item_line(org: Organization, item: OneOffItem) -> DraftLine:
     """A one-off item as a line."""
     amount = Money(item.amount_minor, org.currency)
     return one_off_line(
-        f"one-off/{item.idempotency_key}", item.description, amount, item.incurred_at
+        f"{_ITEM_KEY}{item.idempotency_key}", item.description, amount, item.incurred_at
     )
 
 

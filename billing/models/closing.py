@@ -119,12 +119,15 @@ class CreditNote(Base):
 
 
 class InvoiceCheck(Base):
-    """An issued invoice computed again from raw events. `digest` is what that came to."""
+    """An issued invoice computed again from raw events. `digest` is what that came to.
+
+    `is_same` is None where it could not be: its events are archived.
+    """
 
     __tablename__ = "invoice_checks"
 
     invoice_id: Mapped[InvoiceId] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
-    is_same: Mapped[bool]
+    is_same: Mapped[bool | None]
     digest: Mapped[str]
     message: Mapped[str]
     checked_at: Mapped[datetime]

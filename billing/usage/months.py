@@ -41,11 +41,17 @@ def may_be_archived(occurred_at: datetime, now: datetime) -> bool:
     return now - occurred_at > _SAFE_AGE
 
 
-async def archived_months(session: AsyncSession) -> frozenset[date]:
-    """The months nothing may be counted into; no other becomes one until the transaction ends."""
+async def archived_months(session: AsyncSession, *, by: datetime | None = None) -> frozenset[date]:
+    """The months nothing may be counted into; no other becomes one until the transaction ends.
+
+    Given `by`, only those that had been archived by then.
+    """
     await session.execute(_SHARE)
     # A statement of its own, after the wait: it sees what that waited for.
-    return frozenset(await session.scalars(select(UsageArchivedMonth.month)))
+    statement = select(UsageArchivedMonth.month)
+    if by is not None:
+        statement = statement.where(UsageArchivedMonth.archived_at <= by)
+    return frozenset(await session.scalars(statement))
 
 
 async def lock_months(session: AsyncSession) -> None:

@@ -252,7 +252,7 @@ def upgrade() -> None:
     op.create_table(
         "invoice_checks",
         sa.Column("invoice_id", sa.Uuid(), nullable=False),
-        sa.Column("is_same", sa.Boolean(), nullable=False),
+        sa.Column("is_same", sa.Boolean(), nullable=True),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),
