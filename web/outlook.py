@@ -1,7 +1,7 @@
 """What of the billing page moves slowly: its days, where they lead, and what they changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from billing.bill_diffs import Compared, diff_with_last
@@ -9,6 +9,7 @@ from billing.estimates import DayCost, Estimate, daily_costs
 from billing.forecasts import forecast_with
 from billing.models import Organization
 from billing.rules.forecast import Forecast
+from billing.rules.money import Money
 from billing.rules.periods import Period
 from billing.runtime import Runtime
 
@@ -26,11 +27,15 @@ class Outlook:
     forecast: Forecast | None
     changes: Compared | None
 
-    def is_new_enough(self, estimate: Estimate) -> bool:
-        """Whether a page may keep it: a forecast that usage has overtaken is none."""
-        now = estimate.as_of
-        is_overtaken = self.forecast and self.forecast.low.minor < estimate.accrued.minor
-        return self.at <= now < self.at + KEPT and now in self.period and not is_overtaken
+    def is_new_enough(self, now: datetime) -> bool:
+        """Whether a page may keep it."""
+        return self.at <= now < self.at + KEPT and now in self.period
+
+    def beside(self, accrued: Money) -> "Outlook":
+        """The same, with a forecast that is not below what has accrued since it was made."""
+        if self.forecast is None:
+            return self
+        return replace(self, forecast=self.forecast.not_below(accrued))
 
 
 async def outlook_of(
@@ -38,8 +43,8 @@ async def outlook_of(
 ) -> Outlook:
     """The outlook from this estimate; `before` while it is new enough."""
     now = estimate.as_of
-    if before is not None and before.is_new_enough(estimate):
-        return before
+    if before is not None and before.is_new_enough(now):
+        return before.beside(estimate.accrued)
     async with runtime.sessions() as session:
         days = await daily_costs(session, org, now)
         changes = await diff_with_last(session, org, estimate, same_days=True)

@@ -61,6 +61,14 @@ class Forecast:
     fixed: Money
     method: str
 
+    def not_below(self, accrued: Money) -> "Forecast":
+        """The same, where more has accrued since it was made than it had foreseen."""
+        low, expected, high = (
+            Money(max(bound.minor, accrued.minor), bound.currency)
+            for bound in (self.low, self.expected, self.high)
+        )
+        return replace(self, low=low, expected=expected, high=high)
+
 
 def forecast_from(period: Period, opened_at: datetime) -> datetime:
     """Before this a period is too young to say anything: 00:00 UTC of its third day."""

@@ -266,3 +266,16 @@ def test_a_price_of_nothing_runs_for_nothing() -> None:
 
     free = replace(charge, line=replace(charge.line, steps=()))
     assert running_rate(free, on(10)) == 0
+
+
+def test_what_has_accrued_since_is_not_forecast_away() -> None:
+    low, expected, high, fixed = (Money(minor, Currency.USD) for minor in (900, 1000, 1100, 0))
+    made = Forecast(low, expected, high, fixed, "if it goes on")
+
+    assert made.not_below(Money(800, Currency.USD)) == made
+    overtaken = made.not_below(Money(1050, Currency.USD))
+    assert [x.minor for x in (overtaken.low, overtaken.expected, overtaken.high)] == [
+        1050,
+        1050,
+        1100,
+    ]
