@@ -93,8 +93,11 @@ async def _meet(
     runtime: Runtime, desk: Desk, events: Iterable[IncomingEvent | MalformedEvent]
 ) -> None:
     """Look up whom this process has not met yet, before anything else is read of the events."""
-    subjects = {one.subject for one in events if isinstance(one, IncomingEvent)}
-    if unknown := subjects - desk.organizations.keys():
+    known = desk.organizations
+    unknown = {
+        one.subject for one in events if isinstance(one, IncomingEvent) and one.subject not in known
+    }
+    if unknown:
         async with runtime.sessions() as session:
             await desk.look_up(session, unknown)
 
