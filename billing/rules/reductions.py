@@ -83,7 +83,6 @@ class Reductions:
     taxes: tuple[Tax, ...] = ()
     credit_balance_minor: int = 0
 
-
     def cap_of(self, period: Period) -> PeriodCap | None:
         """The period's maximum, None without one."""
         return next((cap for cap in self.caps if cap.period == period), None)
