@@ -38,11 +38,11 @@ class Requests:
 
     usage: Usage
     coalescer: Coalescer
-    tasks: list[asyncio.Task[list[EventVerdict]]] = field(default_factory=list)
+    tasks: list[asyncio.Task[Sequence[EventVerdict]]] = field(default_factory=list)
 
     def send(
         self, *deliveries: Delivery, after: timedelta = timedelta(0)
-    ) -> list[asyncio.Task[list[EventVerdict]]]:
+    ) -> list[asyncio.Task[Sequence[EventVerdict]]]:
         now = self.usage.clock.at + after
         sent = [
             asyncio.create_task(self.coalescer.record(self.usage.runtime, one, now=now))

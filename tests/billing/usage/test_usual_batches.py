@@ -89,7 +89,7 @@ SELECT fingerprint, occurred_at, is_time_given FROM usage_identities ORDER BY 1,
 
 async def left_behind(
     usage: Usage, events: Sequence[Event], source: str
-) -> tuple[list[object], list[object], list[object]]:
+) -> tuple[Sequence[object], Sequence[object], Sequence[object]]:
     """Verdicts, readings and what identities were claimed, for this source on empty tables."""
     async with usage.runtime.engine.begin() as connection:
         await connection.execute(text("TRUNCATE usage_identities"))
