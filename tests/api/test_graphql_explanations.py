@@ -78,16 +78,13 @@ async def test_the_bill_diff_says_what_changed(
         "period": {"start": "2026-12-01T00:00:00Z"},
         "total": {"amount": "29.00"},
     }
-    assert told["difference"] == {"amount": "-34.94", "currency": "USD"}
+    assert told["difference"] == {"amount": "-5.94", "currency": "USD"}
     assert [(x["kind"], x["resource"], x["region"]) for x in told["movements"]] == [
-        ("FEE", None, None),
         ("GONE", "api", "fra"),
         ("GONE", "worker", "fra"),
         ("GONE", "old", "fra"),
     ]
-    assert told["words"].startswith(
-        "Down $34.94 on November: −$29.00 base, −$4.34 gone api (fra): egress gb,"
-    )
+    assert told["words"].startswith("Down $5.94 on November: −$4.34 gone api (fra): egress gb,")
 
 
 async def test_what_is_not_shown_is_summed_up(
@@ -98,9 +95,9 @@ async def test_what_is_not_shown_is_summed_up(
 
     told = (await reader.ask(BILL_DIFF, sameDays=True, first=1))["organization"]["billDiff"]
 
-    assert [x["amount"]["amount"] for x in told["movements"]] == ["-29.00"]
-    assert (told["others"]["amount"], told["othersCount"]) == ("-5.94", 3)
-    assert told["words"].startswith("Down $34.94 on the same days of November: ")
+    assert [x["amount"]["amount"] for x in told["movements"]] == ["-4.34"]
+    assert (told["others"]["amount"], told["othersCount"]) == ("-1.60", 2)
+    assert told["words"].startswith("Down $5.94 on the same days of November: ")
     refused = await reader.refusal(BILL_DIFF, first=0)
     assert refused["message"] == "first must be 1 to 1000, not 0."
 

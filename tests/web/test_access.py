@@ -1,3 +1,5 @@
+import re
+
 import httpx
 import pytest
 from starlette.routing import Route
@@ -19,13 +21,14 @@ async def test_every_page_asks_who_it_is(browser: httpx.AsyncClient, runtime: Ru
         route.path
         for route in create_app(runtime).routes
         if isinstance(route, Route)
+        and "GET" in (route.methods or ())
         and route.path not in PUBLIC
         and not route.path.startswith(MACHINES)
     }
     assert len(paths) > 12
 
     for path in paths:
-        asked = await browser.get(path.format(slug="acme", number="ACME-0001"))
+        asked = await browser.get(re.sub(r"{[^}]+}", "1", path))
         assert asked.status_code in {303, 401}, path
         assert asked.headers.get("location", "/login?").startswith("/login?"), path
 
