@@ -8,7 +8,7 @@ from billing.rules.aggregation import Aggregation
 from billing.rules.money import Currency
 from billing.rules.prices import Model
 
-CURRENCIES = (Currency.USD, Currency.JPY, Currency.BHD)
+CURRENCIES = (Currency.USD, Currency.BHD)
 PLANS = ("start", "team", "scale")
 EXTRA = "extra"
 DIMENSIONS = ("app", "region")
@@ -57,7 +57,7 @@ def _prices(number: int) -> Iterator[dict[str, object]]:
                 special = _versions(meter, Model.PER_UNIT, currency, number)[:1]
                 filters = {"app": ["web"], "region": ["eu", "us"]}
                 yield _price(f"{meter}-web", meter, currency, special, filters)
-        timing = "ARREARS" if number == 1 else "ADVANCE"
+        timing = "ADVANCE" if number in {0, 2} else "ARREARS"
         fee = {"model": "FLAT", "amount": _money(currency, 4 + 5 * number), "timing": timing}
         yield _price("fee", None, currency, [{"effective_from": LONG_AGO, **fee}])
 
@@ -101,6 +101,6 @@ def _terms(model: Model, meter: str, currency: Currency, unit: Decimal) -> dict[
 
 
 def _money(currency: Currency, dollars: Decimal | int, *, places: int = 0) -> str:
-    """About as much in any currency: a yen is a cent."""
-    amount = Decimal(dollars) * (100 if currency is Currency.JPY else 1)
-    return f"{round(amount, places):f}"
+    """About as much in any currency."""
+    amount = Decimal(dollars) / (2 if currency is Currency.BHD else 1)
+    return f"{round(amount, max(places, 2)):f}"

@@ -48,13 +48,18 @@ class Member:
         return PLANS[(self.number + 1) % len(PLANS)]
 
     @property
+    def has_extra(self) -> bool:
+        """Whether it is on a second plan too."""
+        return self.is_one_in(3)
+
+    @property
     def currency(self) -> Currency:
         """What it is billed in."""
         return CURRENCIES[self.number // 2 % len(CURRENCIES)]
 
     def money(self, dollars: int) -> Decimal:
         """About as much in its currency."""
-        return Decimal(dollars) * (100 if self.currency is Currency.JPY else 1)
+        return Decimal(dollars) / (2 if self.currency is Currency.BHD else 1)
 
     def is_one_in(self, many: int) -> bool:
         """Whether it is one of those to whom something happens."""
@@ -93,7 +98,7 @@ async def _open(session: AsyncSession, member: Member, now: datetime) -> Organiz
     await start_subscription(
         session, org, member.plan, now, actor=ACTOR, now=now, trial_ends_at=trial
     )
-    if member.is_one_in(3):
+    if member.has_extra:
         await start_subscription(session, org, EXTRA, now, actor=ACTOR, now=now)
     return org
 
@@ -131,7 +136,7 @@ async def change(
                 await change_plan(
                     session, org, member.plan, member.next_plan, at=now, actor=ACTOR, now=now
                 )
-            if member.is_one_in(3) and member.is_one_in(11) and week == 9:
+            if member.has_extra and member.is_one_in(11) and week == 9:
                 await cancel_subscription(session, org, EXTRA, at=now, actor=ACTOR, now=now)
             if member.number % 4 == week % 4:
                 ago = timedelta(days=8 * (week % 3))  # now and then of a period that is closed

@@ -17,6 +17,8 @@ from sandbox.verify.people import Member
 EVENTS_A_WEEK = 4
 EVENTS_AT_ONCE = 1_000
 VOIDS_AT_ONCE = 500
+LATE, TWICE, MISTAKEN, STRAY = 0.05, 0.02, 0.01, 0.02
+"""How many of the events come a week or more too late, come again, are voided, have no price."""
 WEEK = timedelta(days=7)
 _APPS, _REGIONS = ("web", "api", "jobs"), ("eu", "us", "asia")
 _REASON = "A run of tests that was billed."
@@ -39,8 +41,8 @@ class Usage:
         ready, self.late = self.late[:], []
         fresh = [self._event(member, since) for member in members for _ in range(EVENTS_A_WEEK)]
         for event in fresh:
-            (self.late if self.rng.random() < 0.1 else ready).append(event)
-        ready += [event for event in ready if self.rng.random() < 0.02]  # sent twice
+            (self.late if self.rng.random() < LATE else ready).append(event)
+        ready += [event for event in ready if self.rng.random() < TWICE]
         for start in range(0, len(ready), EVENTS_AT_ONCE):
             batch = ready[start : start + EVENTS_AT_ONCE]
             verdicts = await record_usage(runtime, batch, viewer=COMMAND_LINE, now=now)
@@ -48,7 +50,7 @@ class Usage:
             assert not refused, refused[:3]
         self.events_sent += len(ready)
         self.mistakes += [
-            VoidRequest(x.subject, x.source, x.id) for x in ready if self.rng.random() < 0.02
+            VoidRequest(x.subject, x.source, x.id) for x in ready if self.rng.random() < MISTAKEN
         ]
 
     async def void_some(self, runtime: Runtime, now: datetime) -> None:
@@ -62,7 +64,7 @@ class Usage:
         self.voided += len(now_voided)
 
     def _event(self, member: Member, since: datetime) -> IncomingEvent:
-        slug = self.rng.choice([*METERS])
+        slug = self._meter(member)
         event_type, value, _ = METERS[slug]
         at = since + WEEK * self.rng.random()
         if self.rng.random() < 0.1:
@@ -82,6 +84,12 @@ class Usage:
         )
         assert not isinstance(event, MalformedEvent), event
         return event
+
+    def _meter(self, member: Member) -> str:
+        """Mostly one that its plans price: usage without a price holds an invoice."""
+        *shared, extra = METERS
+        is_priced = member.has_extra or self.rng.random() < STRAY
+        return self.rng.choice([*shared, extra] if is_priced else shared)
 
     def _value(self, slug: str) -> str:
         if slug == "users":
