@@ -28,7 +28,7 @@ test: ## every test, the browser's too
 check: setup ## format, lint, types, import floors, migrations, schema
 	@.venv/bin/python -m sandbox.check
 
-verify: setup ## 1,000 random worlds against the reference, then every invoice of 2,000 organizations from its events
+verify: setup ## 1,000 worlds by a second opinion, and each invoice of 2,000 organizations by its events
 	@.venv/bin/python -m tests.reference --seeds 1000
 	@.venv/bin/python -m sandbox.verify
 
