@@ -34,7 +34,7 @@ from billing.models import (
     Organization,
 )
 from billing.rules.lines import DraftLine
-from billing.rules.periods import Period
+from billing.rules.periods import Period, utc_day
 from billing.rules.quantities import plain
 from billing.runtime import Runtime
 from billing.subscriptions import subscriptions_in
@@ -139,9 +139,11 @@ async def _with_corrections(session: AsyncSession, org: Organization, invoice: I
     )
     if invoice.kind is not InvoiceKind.PERIOD or invoice.status is InvoiceStatus.VOID:
         return same
+    if await _is_noted(session, org, invoice):
+        return same
     basis = Basis(invoice.period_end, reads_events=True)
     missing = await outstanding_corrections(session, org, invoice, basis)
-    if not missing or await _is_noted(session, org, invoice):
+    if not missing:
         return same
     told = ", ".join(f"{line.description} {line.amount.major:f}" for line in missing)
     message = f"Usage has changed since and nothing bills it: {told}"
@@ -150,7 +152,7 @@ async def _with_corrections(session: AsyncSession, org: Organization, invoice: I
 
 async def _is_noted(session: AsyncSession, org: Organization, invoice: Invoice) -> bool:
     note = select(LateUsage.id).where(
-        LateUsage.org_id == org.id, LateUsage.day < invoice.period_end.date()
+        LateUsage.org_id == org.id, LateUsage.day < utc_day(invoice.period_end)
     )
     return await session.scalar(note.limit(1)) is not None
 

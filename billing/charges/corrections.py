@@ -6,9 +6,10 @@ What is to be corrected is found by comparing amounts, so a note too many costs 
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from fractions import Fraction
 
-from sqlalchemy import Date, cast, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -30,7 +31,7 @@ from billing.rules.aggregation import HELD_AGGREGATIONS
 from billing.rules.caps import CapTerms, PeriodCap
 from billing.rules.lines import LINE_ORDER, DraftLine, LineKind, plain_line
 from billing.rules.money import Money
-from billing.rules.periods import Period
+from billing.rules.periods import Period, utc_day
 from billing.rules.reductions import Reductions, reduced
 from billing.usage.months import archived_months, month_of
 
@@ -67,7 +68,7 @@ async def corrections_for(
         lines, invoices = await already_corrected(session, org, period, basis)
     touched, notes = await _touched(session, org, period, basis)
     for invoice in touched:
-        found = await _true_ups(session, org, invoice, basis, usage_lines)
+        found = await true_ups_of(session, org, invoice, basis, usage_lines)
         lines += found
         if found:
             invoices.append((str(invoice.number), invoice.id))
@@ -85,24 +86,13 @@ async def _touched(
         return await _all_before(session, org, period, basis), ()
     rows = await session.execute(
         select(LateUsage.id, LateUsage.day).where(
-            LateUsage.org_id == org.id, LateUsage.day < cast(period.end, Date)
+            LateUsage.org_id == org.id, LateUsage.day < utc_day(period.end)
         )
     )
     notes = rows.all()
-    days = [note.day for note in notes if note.day < period.start.date()]
+    days = [note.day for note in notes if note.day < utc_day(period.start)]
     touched = await _noted(session, org, period, basis, days) if days else ()
     return touched, tuple(note.id for note in notes)
-
-
-async def outstanding(
-    session: AsyncSession,
-    org: Organization,
-    invoice: Invoice,
-    basis: Basis,
-    usage_lines: UsageLines,
-) -> Sequence[DraftLine]:
-    """What the period of one issued invoice still owes, or is owed: its true-ups were it closed."""
-    return await _true_ups(session, org, invoice, basis, usage_lines)
 
 
 async def _corrected_by(session: AsyncSession, again: Invoice) -> Sequence[Invoice]:
@@ -147,7 +137,7 @@ async def _all_before(
 
 
 async def _noted(
-    session: AsyncSession, org: Organization, period: Period, basis: Basis, days: Sequence[object]
+    session: AsyncSession, org: Organization, period: Period, basis: Basis, days: Sequence[date]
 ) -> Sequence[Invoice]:
     """The invoices of periods with such a day; and of later ones, where a value may be held."""
     holds = await session.scalar(
@@ -159,7 +149,7 @@ async def _noted(
             Invoice.org_id == org.id,
             Invoice.kind == InvoiceKind.PERIOD,
             Invoice.period_start < period.start,
-            Invoice.period_end > min(days),  # type: ignore[type-var]
+            Invoice.period_end > datetime.combine(min(days), time(), UTC),
             basis.counting,
         )
         .order_by(Invoice.period_start)
@@ -169,18 +159,21 @@ async def _noted(
         invoice
         for invoice in rows
         if holds
-        or any(invoice.period_start.date() <= day < invoice.period_end.date() for day in days)  # type: ignore[operator]
+        or any(utc_day(invoice.period_start) <= day < utc_day(invoice.period_end) for day in days)
     ]
 
 
-async def _true_ups(
+async def true_ups_of(
     session: AsyncSession,
     org: Organization,
     invoice: Invoice,
     basis: Basis,
     usage_lines: UsageLines,
 ) -> list[DraftLine]:
-    """One line for each price whose amount is another one now."""
+    """What the period of an issued invoice (with its lines) still owes, or is owed.
+
+    One line for each price whose amount is another one now.
+    """
     stored = [draft_line_of(line, org.currency) for line in invoice.lines]
     own = [x for x in stored if x.kind is not LineKind.CARRIED_IN and _is_own(x)]
     before = [*own, *await corrected_before(session, org, invoice.period, basis)]

@@ -31,8 +31,8 @@ async def issue_charges(
         update(OneOffItem).where(OneOffItem.id.in_(charges.one_offs)).values(invoice_id=invoice.id)
     )
     await session.execute(delete(LateUsage).where(LateUsage.id.in_(charges.late_notes)))
-    versions, corrected = charges.version_ids or {}, dict(charges.corrects)
-    await issue(session, invoice, charges.draft, versions, now, corrected=corrected)
+    corrected = dict(charges.corrects)
+    await issue(session, invoice, charges.draft, charges.version_ids, now, corrected=corrected)
     await _book(session, invoice, charges.draft.lines, now)
 
 

@@ -1,13 +1,13 @@
 """What one period costs one organization, by everything recorded so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.charges.agreement import Agreement, agreement_for
 from billing.charges.basis import Basis
-from billing.charges.corrections import Corrections, corrections_for, outstanding
+from billing.charges.corrections import Corrections, corrections_for, true_ups_of
 from billing.charges.fees import advance_fee_lines
 from billing.charges.items import carried_in, is_next_to_issue, item_line, unbilled_items
 from billing.charges.reducing import reductions_for
@@ -34,7 +34,7 @@ class Charges:
     usage: tuple[UsageCharge, ...] = ()
     unpriced: tuple[Unpriced, ...] = ()
     one_offs: tuple[OneOffItemId, ...] = ()
-    version_ids: dict[str, PriceVersionId] | None = None
+    version_ids: dict[str, PriceVersionId] = field(default_factory=dict)
     corrects: tuple[tuple[str, InvoiceId], ...] = ()
     late_notes: tuple[int, ...] = ()
 
@@ -90,7 +90,7 @@ async def outstanding_corrections(
     session: AsyncSession, org: Organization, invoice: Invoice, basis: Basis
 ) -> Sequence[DraftLine]:
     """What the period of an issued invoice (with its lines) still owes, or is owed."""
-    return await outstanding(session, org, invoice, basis, _usage_lines)
+    return await true_ups_of(session, org, invoice, basis, _usage_lines)
 
 
 async def _usage_lines(

@@ -4,7 +4,7 @@ Everything else is found by asking which invoices count: carried amounts, coupon
 and what was billed of a maximum need no undoing.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +21,7 @@ from billing.models import (
     Organization,
 )
 from billing.rules.lines import LineKind
+from billing.rules.periods import utc_day
 
 
 async def withdraw(
@@ -68,8 +69,6 @@ async def _find_corrections_again(session: AsyncSession, invoice: Invoice) -> No
         .where(InvoiceLine.invoice_id == invoice.id, InvoiceLine.kind == LineKind.TRUE_UP)
         .distinct()
     )
-    notes = [
-        {"org_id": invoice.org_id, "day": start.astimezone(UTC).date()} for start in starts.all()
-    ]
+    notes = [{"org_id": invoice.org_id, "day": utc_day(start)} for start in starts.all()]
     if notes:
         await session.execute(insert(LateUsage), notes)

@@ -3,7 +3,7 @@
 import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
 YEARS = range(1970, 2200)
@@ -66,6 +66,11 @@ class Period:
 def floor_hour(instant: datetime) -> datetime:
     """The whole UTC hour it lies in: where a subscription starts."""
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def utc_day(instant: datetime) -> date:
+    """The UTC day it lies in, whatever zone it is written in."""
+    return instant.astimezone(UTC).date()
 
 
 def ceil_hour(instant: datetime) -> datetime:

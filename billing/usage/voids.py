@@ -18,7 +18,7 @@ from billing.audit import record_act
 from billing.errors import BillingError, Invalid, NotFound
 from billing.ids import OrgId, SeriesId
 from billing.models import LateUsage, UsageIdentity, UsageVoid
-from billing.rules.periods import floor_hour
+from billing.rules.periods import floor_hour, utc_day
 from billing.runtime import Runtime, Sessions
 from billing.usage.desk import Desk
 from billing.usage.events import printable
@@ -140,9 +140,9 @@ async def _void_in_shard(
             if one.key in known and one.key not in before and act.may_void(known[one.key])
         }
         voided = await _void(await session.connection(), shard, first.values(), known, act)
-        days = {(first[key].org.id, known[key].date()) for key in voided}
+        days = {(first[key].org.id, utc_day(known[key])) for key in voided}
         session.add_all(
-            LateUsage(org_id=org_id, day=day) for org_id, day in days if day < act.now.date()
+            LateUsage(org_id=org_id, day=day) for org_id, day in days if day < utc_day(act.now)
         )
         await _leave_trace(session, [first[key] for key in voided], act)
     verdicts = {}

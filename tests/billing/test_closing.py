@@ -14,14 +14,11 @@ from billing.closing import (
     close_period_now,
 )
 from billing.estimates import estimate_for
-from billing.invoices import get_invoice, invoices_for_org, steps_of
+from billing.invoices import get_invoice, steps_of
 from billing.models import (
     AuditEntry,
     Invoice,
     InvoiceStatus,
-    Meter,
-    Organization,
-    Plan,
     SyncState,
 )
 from billing.one_offs import NewOneOff, add_one_off
@@ -31,7 +28,8 @@ from billing.rules.money import Currency
 from billing.rules.periods import Period
 from billing.runtime import Runtime
 from jobs.close_periods import close_periods
-from tests.factories import EGRESS, a_meter, a_plan, a_price, an_organization, counted, subscribed
+from tests.billing.customers import Sold, a_customer, invoices, sold_at
+from tests.factories import EGRESS, a_plan, a_price, counted, subscribed
 from tests.world import NOVEMBER_10, Clock
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
@@ -39,28 +37,8 @@ AFTER_GRACE = datetime(2026, 12, 2, 0, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-async def sold(runtime: Runtime) -> tuple[Meter, Plan]:
-    async with runtime.sessions.begin() as session:
-        meter = await a_meter(session)
-        plan = await a_plan(session)
-        await a_price(session, plan, EGRESS, meter=meter, slug="egress")
-    return meter, plan
-
-
-async def a_customer(
-    runtime: Runtime, sold: tuple[Meter, Plan], quantity: str, key: str | None = None
-) -> Organization:
-    meter, plan = sold
-    async with runtime.sessions.begin() as session:
-        org = await an_organization(session, key=key)
-        await subscribed(session, org, plan)
-        await counted(session, org.id, meter, quantity, NOVEMBER_10, app="api")
-    return org
-
-
-async def invoices(runtime: Runtime, org: Organization) -> list[Invoice]:
-    async with runtime.sessions() as session:
-        return list(await invoices_for_org(session, org.id, limit=10))
+async def sold(runtime: Runtime) -> Sold:
+    return await sold_at(runtime, EGRESS)
 
 
 async def sweep(runtime: Runtime) -> None:
@@ -68,7 +46,7 @@ async def sweep(runtime: Runtime) -> None:
 
 
 async def test_an_ended_period_waits_out_its_grace_and_is_then_issued(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, "412.6", key="acme")
     await sweep(runtime)
@@ -88,9 +66,7 @@ async def test_an_ended_period_waits_out_its_grace_and_is_then_issued(
     assert issued.sync.state is SyncState.PENDING
 
 
-async def test_the_invoice_is_the_last_estimate(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
-) -> None:
+async def test_the_invoice_is_the_last_estimate(runtime: Runtime, clock: Clock, sold: Sold) -> None:
     org = await a_customer(runtime, sold, "412.6")
     clock.at = AFTER_GRACE
     async with runtime.sessions() as session:
@@ -110,7 +86,7 @@ async def test_the_invoice_is_the_last_estimate(
 
 
 async def test_usage_that_is_late_but_within_the_grace_is_on_the_invoice(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, "100")
     clock.at = NOVEMBER.end + timedelta(hours=1)
@@ -125,7 +101,7 @@ async def test_usage_that_is_late_but_within_the_grace_is_on_the_invoice(
 
 
 async def test_many_closers_at_once_close_each_period_once(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     customers = [await a_customer(runtime, sold, "412.6") for _ in range(8)]
     clock.at = AFTER_GRACE
@@ -140,7 +116,7 @@ async def test_many_closers_at_once_close_each_period_once(
 
 
 async def test_pennies_are_carried_until_they_can_be_collected(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     solo = await a_customer(runtime, sold, "115.5", key="solo")
     clock.at = AFTER_GRACE
@@ -168,7 +144,7 @@ async def test_pennies_are_carried_until_they_can_be_collected(
 
 
 async def test_a_one_off_item_is_billed_once_and_an_earlier_one_with_the_next_invoice(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, "0")
 
@@ -193,7 +169,7 @@ async def test_a_one_off_item_is_billed_once_and_an_earlier_one_with_the_next_in
 
 
 async def test_several_ended_periods_are_closed_in_order(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, "412.6", key="late")
     clock.at = datetime(2027, 2, 5, tzinfo=UTC)
@@ -205,7 +181,7 @@ async def test_several_ended_periods_are_closed_in_order(
 
 
 async def test_staff_may_waive_the_grace_but_not_the_period(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, "412.6")
 
@@ -242,7 +218,7 @@ async def test_staff_may_waive_the_grace_but_not_the_period(
     ],
 )
 async def test_an_issued_invoice_cannot_be_changed_even_in_sql(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan], change: str
+    runtime: Runtime, clock: Clock, sold: Sold, change: str
 ) -> None:
     await a_customer(runtime, sold, "412.6")
     clock.at = AFTER_GRACE
@@ -254,7 +230,7 @@ async def test_an_issued_invoice_cannot_be_changed_even_in_sql(
 
 
 async def test_those_that_cannot_be_closed_stop_nobody_else(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     broken = [await a_customer(runtime, sold, "412.6") for _ in range(CHUNK_SIZE + 1)]
     async with runtime.sessions.begin() as session:

@@ -8,20 +8,18 @@ from sqlalchemy import select
 from billing.closing import CloseReport, close_due, close_progress
 from billing.errors import Conflict, Invalid, NotFound
 from billing.holds import holds_of, open_holds, release_hold
-from billing.invoices import invoices_for_org
 from billing.models import (
     AuditEntry,
     HoldReason,
-    Invoice,
     InvoiceStatus,
     Meter,
     Organization,
-    Plan,
     UsageHeartbeat,
     UsageSource,
 )
 from billing.runtime import Runtime
-from tests.factories import a_meter, a_plan, a_price, an_organization, counted, subscribed
+from tests.billing.customers import Sold, a_customer, invoices, sold_at
+from tests.factories import a_meter, a_plan, a_price, counted, subscribed
 from tests.world import NOVEMBER_10, Clock
 
 AFTER_GRACE = datetime(2026, 12, 2, 0, 1, tzinfo=UTC)
@@ -29,23 +27,8 @@ DOLLAR = {"model": "PER_UNIT", "unit_amount": "1"}
 
 
 @pytest.fixture
-async def sold(runtime: Runtime) -> tuple[Meter, Plan]:
-    async with runtime.sessions.begin() as session:
-        meter = await a_meter(session)
-        plan = await a_plan(session)
-        await a_price(session, plan, DOLLAR, meter=meter, slug="egress")
-    return meter, plan
-
-
-async def a_customer(
-    runtime: Runtime, sold: tuple[Meter, Plan], quantity: int, key: str | None = None
-) -> Organization:
-    meter, plan = sold
-    async with runtime.sessions.begin() as session:
-        org = await an_organization(session, key=key)
-        await subscribed(session, org, plan)
-        await counted(session, org.id, meter, quantity, NOVEMBER_10, app="api")
-    return org
+async def sold(runtime: Runtime) -> Sold:
+    return await sold_at(runtime, DOLLAR)
 
 
 async def used(
@@ -62,11 +45,6 @@ async def swept(runtime: Runtime, clock: Clock, at: datetime) -> CloseReport:
     return report
 
 
-async def invoices(runtime: Runtime, org: Organization) -> list[Invoice]:
-    async with runtime.sessions() as session:
-        return list(await invoices_for_org(session, org.id, limit=10))
-
-
 async def reasons(runtime: Runtime, org: Organization) -> list[tuple[HoldReason, bool]]:
     latest, *_ = await invoices(runtime, org)
     async with runtime.sessions() as session:
@@ -81,7 +59,7 @@ async def released(
 
 
 async def test_usage_without_a_price_holds_its_invoice_until_staff_let_it_go(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, 400, key="acme")
     other = await a_customer(runtime, sold, 400)
@@ -117,7 +95,7 @@ async def test_usage_without_a_price_holds_its_invoice_until_staff_let_it_go(
 
 
 async def test_a_hold_whose_cause_is_gone_releases_itself(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, 400)
     async with runtime.sessions.begin() as session:
@@ -137,7 +115,7 @@ async def test_a_hold_whose_cause_is_gone_releases_itself(
 
 
 async def test_three_times_the_highest_of_the_last_three_is_looked_at(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, 100)
     await used(runtime, org, sold[0], 100, datetime(2026, 12, 5, tzinfo=UTC))
@@ -157,7 +135,7 @@ async def test_three_times_the_highest_of_the_last_three_is_looked_at(
 
 
 async def test_a_new_organization_may_owe_so_much_before_it_is_known(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     org = await a_customer(runtime, sold, 50_001)
 
@@ -168,7 +146,7 @@ async def test_a_new_organization_may_owe_so_much_before_it_is_known(
 
 
 async def test_a_source_that_is_behind_holds_until_it_has_come_or_for_three_days(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan], caplog: pytest.LogCaptureFixture
+    runtime: Runtime, clock: Clock, sold: Sold, caplog: pytest.LogCaptureFixture
 ) -> None:
     org = await a_customer(runtime, sold, 400)
     other = await a_customer(runtime, sold, 400)
@@ -196,7 +174,7 @@ async def test_a_source_that_is_behind_holds_until_it_has_come_or_for_three_days
 
 
 async def test_a_close_that_fails_is_listed_and_cannot_be_waved_through(
-    runtime: Runtime, clock: Clock, sold: tuple[Meter, Plan]
+    runtime: Runtime, clock: Clock, sold: Sold
 ) -> None:
     broken = await a_customer(runtime, sold, 400)
     sound = await a_customer(runtime, sold, 400)

@@ -12,6 +12,7 @@ from billing.rules.periods import (
     floor_hour,
     is_within_years,
     period_at,
+    utc_day,
 )
 
 instants = st.integers(0, 20 * 365 * 24 * 60).map(
@@ -57,6 +58,12 @@ def test_an_event_exactly_at_the_end_belongs_to_the_next_period() -> None:
 
     assert november.end not in november
     assert november.end - timedelta(microseconds=1) in november
+
+
+def test_a_day_is_utc_in_whatever_zone_an_instant_is_written() -> None:
+    in_tokyo = datetime(2026, 12, 1, 8, tzinfo=timezone(timedelta(hours=9)))
+
+    assert utc_day(in_tokyo) == datetime(2026, 11, 30, tzinfo=UTC).date()
 
 
 def test_an_offset_in_the_time_changes_nothing() -> None:
