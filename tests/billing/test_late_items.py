@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.accounts import COMMAND_LINE
 from billing.capping import set_cap
 from billing.closing import close_due
+from billing.coupons import NewCoupon, create_coupon
 from billing.estimates import Estimate, current_estimate, estimate_as_of
 from billing.models import Invoice, InvoiceLine, Organization
 from billing.one_offs import NewOneOff, add_one_off
@@ -165,3 +166,36 @@ async def test_an_estimate_of_the_past_leaves_to_an_invoice_what_was_still_its_o
     remembered = await estimate(runtime, past, then)
 
     assert (shown.total.minor, remembered.total.minor) == (200, 200)
+
+
+@pytest.mark.xfail(strict=True, reason="A true-up of a fee in advance is under no maximum yet.")
+async def test_a_coupon_that_moves_onto_usage_leaves_the_fee_under_the_next_maximum(
+    runtime: Runtime, clock: Clock, org: Organization
+) -> None:
+    async with runtime.sessions.begin() as session:
+        plan = await a_plan(session, "base")
+        fee = {"model": "FLAT", "amount": "50", "timing": "ADVANCE"}
+        await a_price(session, plan, fee, slug="base")
+        await subscribed(session, org, plan, free_until=DECEMBER)
+        coupon = NewCoupon("WELCOME", "Welcome", amount=Decimal(20), invoices_max=1)
+        await create_coupon(session, org, coupon, actor="cli", now=clock.at)
+    await cap(runtime, clock, 50)
+    await use(runtime, clock, 10, NOVEMBER_10)
+    november = await closed(runtime, clock, DECEMBER + GRACE)
+    assert (LineKind.COUPON, -2000) in november
+    await use(runtime, clock, 90, clock.at)
+    await closed(runtime, clock, JANUARY + GRACE)
+    async with runtime.sessions() as session:
+        paid_of_december = await session.scalar(
+            select(func.sum(InvoiceLine.amount_minor - InvoiceLine.reduced_minor)).where(
+                InvoiceLine.kind.in_((LineKind.FEE_IN_ADVANCE, LineKind.USAGE)),
+                InvoiceLine.span_start == DECEMBER,
+            )
+        )
+    assert paid_of_december == 5000
+
+    await use(runtime, clock, 90, DECEMBER - timedelta(hours=1))
+    corrected = await closed(runtime, clock, FEBRUARY + GRACE)
+
+    asked = sum(amount for kind, amount in corrected if kind is LineKind.TRUE_UP)
+    assert asked == 5000 - 667, "what November still has room for, and December has none"
