@@ -7,6 +7,9 @@ from billing.errors import Invalid
 from billing.ids import StripeInvoiceId
 from billing.stripe_protocol import StripeInvoice
 
+PAGE_SIZE = 100
+"""The most that Stripe lists at once."""
+
 
 def read_invoice(body: dict[str, Any]) -> StripeInvoice:
     """An invoice object of the pinned API version."""
