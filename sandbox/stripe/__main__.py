@@ -8,6 +8,7 @@ import uvicorn
 from billing.clock import Now, wall_clock
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.ids import Ids
+from sandbox.stripe.limits import PUBLISHED, UNLIMITED
 from sandbox.stripe.records import Card
 from sandbox.stripe.server import HOST, listening
 from sandbox.stripe.webhooks import Endpoint
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None, now: Now = wall_clock) -> None:
     address = f"http://{HOST}:{listener.getsockname()[1]}"
     world = World(ids=Ids(options.seed), base_url=options.base_url or address)
     world.knobs = Knobs(default_card=options.default_card)
+    world.limits = PUBLISHED.get(options.limits, UNLIMITED)
     world.postbox.endpoints = _endpoints(options)
     sys.stdout.write(f"Fake Stripe, NOT REAL, on {address}\n")
     sys.stdout.flush()
@@ -41,6 +43,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="the same seed gives the same ids")
     parser.add_argument("--base-url", help="where browsers reach it; default: its own address")
     parser.add_argument("--default-card", type=Card, choices=list(Card), default=Card.PAY)
+    parser.add_argument(
+        "--limits", choices=list(PUBLISHED), help="refuse calls as Stripe does there; default: none"
+    )
     parser.add_argument(
         "--webhook-url", action="append", default=[], help="deliver all events here; repeatable"
     )

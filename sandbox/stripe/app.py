@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
+import anyio
 import httpx
 import msgspec
 from starlette.applications import Starlette
@@ -29,12 +30,12 @@ from sandbox.stripe import (
 from sandbox.stripe.connection import Doorway
 from sandbox.stripe.control import obey, report
 from sandbox.stripe.errors import unrecognized_url
-from sandbox.stripe.exchange import exchange
+from sandbox.stripe.exchange import Exchange, Sleep
 from sandbox.stripe.memory import Memory
 from sandbox.stripe.operations import Operation
 from sandbox.stripe.pages import hosted_invoice, overview
 from sandbox.stripe.webhooks import TIMEOUT_S, deliver_due
-from sandbox.stripe.world import World
+from sandbox.stripe.world import World, unix
 
 ROOMS = (
     customers,
@@ -59,6 +60,7 @@ class FakeStripe:
     `world` may be looked into and set at any time. `now` is the only clock it knows. Its own deeds
     (finalizing, collecting, webhooks) happen in `run_due`: call it, or give `tick_s` to have that
     done every so many seconds while served. With a `memory`, each tick and the end are kept there.
+    `sleep` is how a slow answer takes its time.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class FakeStripe:
         now: Now = wall_clock,
         tick_s: float | None = None,
         memory: Memory | None = None,
+        sleep: Sleep = anyio.sleep,
     ) -> None:
         self.world = world or World()
         self.now = now
         self._tick_s = tick_s
         self._memory = memory
+        self._sleep = sleep
         self._app = Doorway(
             Starlette(
                 routes=self._routes(),
@@ -112,7 +116,8 @@ class FakeStripe:
 
     def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return await exchange(self.world, operation, request, await self._seconds())
+            instant = await self.now()
+            return await Exchange(self.world, operation, request, instant, self._sleep).answer()
 
         return endpoint
 
@@ -168,8 +173,3 @@ class FakeStripe:
     async def _remember(self) -> None:
         if self._memory is not None:
             await self._memory.keep(self.world)
-
-
-def unix(instant: datetime) -> int:
-    """Whole unix seconds, Stripe's own measure of time."""
-    return int(instant.timestamp())

@@ -5,6 +5,7 @@ GET shows everything; POST takes JSON and changes what it names. A fault is `tru
 
     {"down": true}
     {"rate_limit": {"operation": "POST /v1/invoices", "calls": 3}}
+    {"limits": {"global_per_second": 100, "endpoint_per_second": 25, "concurrent": 20}}
     {"cards": {"cus_…": "decline"}, "default_card": "pay"}
     {"webhook_endpoints": [{"url": "http://127.0.0.1:8000/…", "secrets": ["whsec_…"]}]}
     {"reset": true}
@@ -20,6 +21,7 @@ from msgspec import UNSET, UnsetType
 
 from sandbox.stripe.chaos import WEBHOOK_FAULTS, Fault, Switch
 from sandbox.stripe.errors import Body
+from sandbox.stripe.limits import UNLIMITED, Limits
 from sandbox.stripe.records import Card
 from sandbox.stripe.webhooks import Endpoint
 from sandbox.stripe.world import Knobs, World
@@ -29,7 +31,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a POST may say. A card of null in `cards` forgets the choice for that customer."""
+    """What a POST may say. A card of null in `cards` forgets the choice for that customer; limits
+    of null end all of them.
+    """
 
     reset: bool = False
     down: Switches = UNSET
@@ -40,6 +44,7 @@ class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     error_after_commit: Switches = UNSET
     drop_webhook: Switches = UNSET
     duplicate_webhook: Switches = UNSET
+    limits: Limits | UnsetType | None = UNSET
     default_card: Card | UnsetType = UNSET
     cards: dict[str, Card | None] = {}
     collection_delay_s: Seconds | UnsetType = UNSET
@@ -57,6 +62,8 @@ def obey(world: World, payload: bytes, operations: Collection[str]) -> None:
         world.clear()
     for fault in Fault:
         _set_fault(world, fault, getattr(orders, fault))
+    if orders.limits is not UNSET:
+        world.limits = orders.limits or UNLIMITED
     _set_knobs(world.knobs, orders)
     if orders.webhook_endpoints is not UNSET:
         world.postbox.endpoints = tuple(orders.webhook_endpoints)
@@ -68,6 +75,8 @@ def report(world: World, now: int) -> Body:
     return {
         "now": now,
         "faults": world.chaos.switches,
+        "limits": world.limits,
+        "refused": dict(world.traffic.refused),
         **asdict(world.knobs),
         "webhook_endpoints": [
             {"url": endpoint.url, "enabled_events": endpoint.enabled_events}

@@ -96,6 +96,18 @@ def rate_limited(reason: str) -> StripeError:
     return error
 
 
+def lock_timeout(object_id: str) -> StripeError:
+    """429 as well, but no rate limit: something else is writing to the object just now."""
+    return StripeError(
+        "This object cannot be accessed right now because another API request or Stripe process is"
+        " currently accessing it. If you see this error intermittently, retry the request. If you"
+        " see this error frequently and are making multiple concurrent requests to a single object,"
+        f" make your requests serially or at a lower rate. The object is {object_id}.",
+        status=429,
+        code="lock_timeout",
+    )
+
+
 def internal_error() -> StripeError:
     """500: something broke inside Stripe, and the caller cannot tell how far the request got."""
     return StripeError("An unknown error occurred", status=500, kind="api_error")

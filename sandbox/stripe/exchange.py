@@ -3,15 +3,16 @@
 import base64
 import binascii
 import re
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-import anyio
 import msgspec
 import stripe
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sandbox.stripe.chaos import Fault
+from sandbox.stripe.chaos import Fault, Switch
 from sandbox.stripe.connection import HangUp
 from sandbox.stripe.errors import (
     StripeError,
@@ -24,77 +25,103 @@ from sandbox.stripe.forms import Node, decode_form
 from sandbox.stripe.idempotency import Answer, Attempt
 from sandbox.stripe.operations import Call, Operation
 from sandbox.stripe.params import read_params, refuse_unmodelled
-from sandbox.stripe.world import Cause, World
+from sandbox.stripe.world import Cause, World, unix
 
 TEST_KEY = re.compile(r"[sr]k_test_\w+")
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
 
 
-async def exchange(world: World, operation: Operation, request: Request, now: int) -> Response:
-    """Answer one call as Stripe would; a fault that closes the connection answers nothing."""
-    world.calls[operation.name] += 1
-    key = request.headers.get("Idempotency-Key") if operation.method == "POST" else None
-    cause = Cause(now, world.ids.new("req"), key)
-    down = world.chaos.take(Fault.DOWN, operation.name)
-    if down is not None and down.how == "close":
-        return HangUp()
-    try:
-        if down is not None:
-            raise unavailable()
-        answer = await _admit_and_run(world, operation, request, cause)
-    except StripeError as error:
-        answer = _refusal(error, cause)
-    if world.chaos.take(Fault.TIMEOUT_AFTER_COMMIT, operation.name):
-        return HangUp()
-    return _response(answer, cause, request.headers.get("Stripe-Version"))
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits so many seconds."""
 
 
-async def _admit_and_run(
-    world: World, operation: Operation, request: Request, cause: Cause
-) -> Answer:
-    """What is refused here never ran, so it is not saved under the idempotency key."""
-    _check_key(request.headers.get("Authorization", ""))
-    _check_version(request.headers.get("Stripe-Version"))
-    if (limit := world.chaos.take(Fault.RATE_LIMIT, operation.name)) is not None:
-        raise rate_limited(limit.reason)
-    tree = await _tree(request)
-    wanted = read_params(operation.params, tree)
-    refuse_unmodelled(wanted, operation.modelled)
-    call = Call(request.path_params, wanted, cause)
-    if cause.idempotency_key is None:
-        return await _run(world, operation, call)
-    attempt = Attempt(request.url.path, msgspec.json.encode(tree, order="sorted"))
-    return await _run_once(world, operation, call, attempt)
+@dataclass(slots=True)
+class Exchange:
+    """One call of `operation`, made at `instant`; `sleep` is how a slow answer takes its time."""
 
+    world: World
+    operation: Operation
+    request: Request
+    instant: datetime
+    sleep: Sleep
+    cause: Cause = field(init=False)
 
-async def _run_once(world: World, operation: Operation, call: Call, attempt: Attempt) -> Answer:
-    """Run the operation, or give the answer its key already has."""
-    key = call.cause.idempotency_key
-    assert key is not None
-    saved = world.replays.begin(key, attempt, call.now)
-    if saved is not None:
-        return replace(saved, replayed=True)
-    try:
-        answer = await _run(world, operation, call)
-    except BaseException:
-        world.replays.drop(key)
-        raise
-    world.replays.save(key, answer)
-    return answer
+    def __post_init__(self) -> None:
+        is_post = self.operation.method == "POST"
+        key = self.request.headers.get("Idempotency-Key") if is_post else None
+        self.cause = Cause(unix(self.instant), self.world.ids.new("req"), key)
 
+    async def answer(self) -> Response:
+        """Answer as Stripe would; a fault that closes the connection answers nothing."""
+        self.world.calls[self.operation.name] += 1
+        down = self._take(Fault.DOWN)
+        if down is not None and down.how == "close":
+            return HangUp()
+        try:
+            if down is not None:
+                raise unavailable()
+            answer = await self._admit()
+        except StripeError as error:
+            answer = _refusal(error, self.cause)
+        if self._take(Fault.TIMEOUT_AFTER_COMMIT):
+            return HangUp()
+        return _response(answer, self.cause, self.request.headers.get("Stripe-Version"))
 
-async def _run(world: World, operation: Operation, call: Call) -> Answer:
-    if (slow := world.chaos.take(Fault.SLOW, operation.name)) is not None:
-        await anyio.sleep(slow.delay_ms / 1000)
-    if world.chaos.take(Fault.ERROR_BEFORE_COMMIT, operation.name):
-        return _refusal(internal_error(), call.cause)
-    try:
-        answer = _answer(200, operation.run(world, call), call.cause)
-    except StripeError as error:
-        answer = _refusal(error, call.cause)
-    if world.chaos.take(Fault.ERROR_AFTER_COMMIT, operation.name):
-        return _refusal(internal_error(), call.cause)
-    return answer
+    async def _admit(self) -> Answer:
+        """What is refused here never ran, so it is not saved under the idempotency key."""
+        _check_key(self.request.headers.get("Authorization", ""))
+        _check_version(self.request.headers.get("Stripe-Version"))
+        if (limit := self._take(Fault.RATE_LIMIT)) is not None:
+            raise rate_limited(limit.reason)
+        world = self.world
+        with world.traffic.admitted(world.limits, self.operation.name, self.instant):
+            tree = await _tree(self.request)
+            wanted = read_params(self.operation.params, tree)
+            refuse_unmodelled(wanted, self.operation.modelled)
+            call = Call(self.request.path_params, wanted, self.cause)
+            if self.cause.idempotency_key is None:
+                return await self._run(call)
+            sent = msgspec.json.encode(tree, order="sorted")
+            return await self._run_once(call, Attempt(self.request.url.path, sent))
+
+    async def _run_once(self, call: Call, attempt: Attempt) -> Answer:
+        """Run the operation, or give the answer its key already has.
+
+        A lock that could not be had is not saved: the key is free for another try.
+        """
+        replays, key = self.world.replays, self.cause.idempotency_key
+        assert key is not None
+        saved = replays.begin(key, attempt, call.now)
+        if saved is not None:
+            return replace(saved, replayed=True)
+        try:
+            answer = await self._run(call)
+        except BaseException:
+            replays.drop(key)
+            raise
+        replays.save(key, answer)
+        return answer
+
+    async def _run(self, call: Call) -> Answer:
+        world, written = self.world, self.operation.writes_to(self.world, call)
+        with world.traffic.writing(world.limits, written):
+            if (slow := self._take(Fault.SLOW)) is not None:
+                await self.sleep(slow.delay_ms / 1000)
+            return self._perform(call)
+
+    def _perform(self, call: Call) -> Answer:
+        if self._take(Fault.ERROR_BEFORE_COMMIT):
+            return _refusal(internal_error(), call.cause)
+        try:
+            answer = _answer(200, self.operation.run(self.world, call), call.cause)
+        except StripeError as error:
+            answer = _refusal(error, call.cause)
+        if self._take(Fault.ERROR_AFTER_COMMIT):
+            return _refusal(internal_error(), call.cause)
+        return answer
+
+    def _take(self, fault: Fault) -> Switch | None:
+        return self.world.chaos.take(fault, self.operation.name)
 
 
 async def _tree(request: Request) -> dict[str, Node]:

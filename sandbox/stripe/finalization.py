@@ -21,7 +21,7 @@ def finalize_draft(world: World, invoice: Invoice, cause: Cause) -> None:
     invoice.status = Status.OPEN
     invoice.finalized_at = cause.now
     invoice.effective_at = invoice.effective_at or cause.now
-    invoice.number = invoice.number or _next_number(customer)
+    invoice.number = invoice.number or next_number(customer)
     invoice.billed_to = billed_to(customer)
     _settle_balance(world, invoice, customer, cause)
     if invoice.amount_due == 0:
@@ -48,7 +48,8 @@ def credit_balance(world: World, invoice: Invoice, amount: int, cause: Cause) ->
     _set_balance(world, customer, customer.balance - amount, cause)
 
 
-def _next_number(customer: Customer) -> str:
+def next_number(customer: Customer) -> str:
+    """Draw the customer's next invoice number."""
     number = f"{customer.invoice_prefix}-{customer.next_invoice_sequence:04}"
     customer.next_invoice_sequence += 1
     return number

@@ -41,3 +41,13 @@ class Operation:
     def name(self) -> str:
         """As switches and call counts spell it: `POST /v1/invoices/{invoice}/pay`."""
         return f"{self.method} {self.path}"
+
+    def writes_to(self, world: World, call: Call) -> set[str]:
+        """The invoices and customers a call of it changes: those it names, and whose they are."""
+        if self.method == "GET":
+            return set()
+        names = [call.path.get("invoice"), call.path.get("customer")]
+        names += [call.params.get("invoice"), call.params.get("customer")]
+        named = {name for name in names if isinstance(name, str)}
+        invoices = (world.invoices.find(name) for name in named)
+        return named | {invoice.customer for invoice in invoices if invoice is not None}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -9,6 +10,7 @@ from sandbox.stripe.agenda import Agenda
 from sandbox.stripe.chaos import Chaos
 from sandbox.stripe.idempotency import Replays
 from sandbox.stripe.ids import Ids
+from sandbox.stripe.limits import UNLIMITED, Limits, Traffic
 from sandbox.stripe.lists import Shelf
 from sandbox.stripe.records import (
     Card,
@@ -69,6 +71,8 @@ class World:
     replays: Replays = field(default_factory=Replays)
     chaos: Chaos = field(default_factory=Chaos)
     calls: Counter[str] = field(default_factory=Counter)
+    limits: Limits = UNLIMITED
+    traffic: Traffic = field(default_factory=Traffic)
     credit_notes: Shelf[CreditNote] = field(
         default_factory=lambda: Shelf("credit note", attrgetter("invoice"))
     )
@@ -80,8 +84,17 @@ class World:
             setattr(self, name, value)
 
     def clear(self) -> None:
-        """Empty the account; ids go on, so no id ever names two things, and endpoints stay."""
-        fresh = World(ids=self.ids, base_url=self.base_url)
+        """Empty the account. Ids go on, so no id ever names two things; endpoints and limits stay,
+        and so do the locks of calls under way.
+        """
+        fresh = World(ids=self.ids, base_url=self.base_url, limits=self.limits)
+        fresh.traffic = self.traffic
+        fresh.traffic.refused.clear()
         fresh.postbox.endpoints = self.postbox.endpoints
         for each in fields(self):
             setattr(self, each.name, getattr(fresh, each.name))
+
+
+def unix(instant: datetime) -> int:
+    """Whole unix seconds, Stripe's own measure of time."""
+    return int(instant.timestamp())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 import stripe
 from starlette.applications import Starlette
@@ -65,6 +66,14 @@ class Stage:
     async def fetched(self, invoice: stripe.Invoice) -> stripe.Invoice:
         return await self.client.v1.invoices.retrieve_async(invoice.id)
 
+    async def order(self, **orders: Any) -> dict[str, Any]:
+        """Say something at the control door, and see what is so then."""
+        async with httpx.AsyncClient(base_url=self.url) as door:
+            answer = await door.post("/_control", json=orders)
+        assert answer.status_code == 200, answer.text
+        state: dict[str, Any] = answer.json()
+        return state
+
     async def event_types(self) -> list[str]:
         """Oldest first."""
         events = await self.client.v1.events.list_async({"limit": 100})
@@ -80,11 +89,16 @@ async def client_of(url: str, key: str = "sk_test_x") -> AsyncIterator[stripe.St
         await http.close_async()  # type: ignore[no-untyped-call] # the SDK's gap
 
 
-@pytest.fixture
-async def stage(clock: Clock) -> AsyncIterator[Stage]:
-    fake = FakeStripe(World(ids=Ids(seed=1)), clock)
+@asynccontextmanager
+async def staged(fake: FakeStripe, clock: Clock) -> AsyncIterator[Stage]:
     async with serving(fake) as url, client_of(url) as client:
         yield Stage(fake, clock, client, url)
+
+
+@pytest.fixture
+async def stage(clock: Clock) -> AsyncIterator[Stage]:
+    async with staged(FakeStripe(World(ids=Ids(seed=1)), clock), clock) as stage:
+        yield stage
 
 
 @dataclass(slots=True)

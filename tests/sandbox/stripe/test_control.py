@@ -18,34 +18,25 @@ async def door(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def order(door: httpx.AsyncClient, **orders: Any) -> dict[str, Any]:
-    answer = await door.post("/_control", json=orders)
-    assert answer.status_code == 200, answer.text
-    state: dict[str, Any] = answer.json()
-    return state
-
-
-async def test_down_until_told_otherwise(stage: Stage, door: httpx.AsyncClient) -> None:
-    await order(door, down=True)
+async def test_down_until_told_otherwise(stage: Stage) -> None:
+    await stage.order(down=True)
     with pytest.raises(stripe.APIError) as down:
         await stage.a_customer()
     assert down.value.http_status == 503
 
-    await order(door, down={"how": "close"})
+    await stage.order(down={"how": "close"})
     with pytest.raises(stripe.APIConnectionError):
         await stage.a_customer()
 
-    state = await order(door, down=False)
+    state = await stage.order(down=False)
     assert state["calls"] == {"POST /v1/customers": 2}
     assert state["customers"] == 0
     await stage.a_customer()
 
 
-async def test_a_rate_limit_for_some_calls_of_one_operation(
-    stage: Stage, door: httpx.AsyncClient
-) -> None:
+async def test_a_rate_limit_for_some_calls_of_one_operation(stage: Stage) -> None:
     limit = {"operation": CREATE, "calls": 2, "reason": "global-rate"}
-    await order(door, rate_limit=limit)
+    await stage.order(rate_limit=limit)
     customer = await stage.a_customer()
 
     for _ in range(2):
@@ -56,39 +47,34 @@ async def test_a_rate_limit_for_some_calls_of_one_operation(
         assert limited.value.headers is not None
         assert limited.value.headers["stripe-rate-limited-reason"] == "global-rate"
     await stage.client.v1.invoices.create_async({"customer": customer}, {"idempotency_key": "k"})
-    assert (await order(door))["faults"] == {}
+    assert (await stage.order())["faults"] == {}
 
 
-async def test_an_error_before_or_after_the_commit(stage: Stage, door: httpx.AsyncClient) -> None:
-    await order(door, error_before_commit={"calls": 1})
+async def test_an_error_before_or_after_the_commit(stage: Stage) -> None:
+    await stage.order(error_before_commit={"calls": 1})
     with pytest.raises(stripe.APIError):
         await stage.a_customer()
     assert len(stage.world.customers) == 0
 
-    await order(door, error_after_commit={"calls": 1})
+    await stage.order(error_after_commit={"calls": 1})
     with pytest.raises(stripe.APIError):
         await stage.a_customer()
     assert len(stage.world.customers) == 1
 
 
-async def test_a_lost_answer_is_retried_by_the_sdk_itself_and_makes_one(
-    stage: Stage, door: httpx.AsyncClient
-) -> None:
-    await order(door, timeout_after_commit={"calls": 1})
+async def test_a_lost_answer_is_retried_by_the_sdk_itself_and_makes_one(stage: Stage) -> None:
+    await stage.order(timeout_after_commit={"calls": 1})
     await stage.client.v1.customers.create_async({}, {"max_network_retries": 1})
 
     assert len(stage.world.customers) == 1
     assert stage.world.calls["POST /v1/customers"] == 2
 
 
-async def test_cards_endpoints_and_delays(
-    stage: Stage, receiver: Receiver, door: httpx.AsyncClient
-) -> None:
+async def test_cards_endpoints_and_delays(stage: Stage, receiver: Receiver) -> None:
     customer = await stage.a_customer()
     await stage.pass_time(seconds=0)
     receiver.arrived.clear()
-    await order(
-        door,
+    await stage.order(
         default_card="decline",
         cards={customer: "later"},
         clearing_delay_s=60,
@@ -105,17 +91,17 @@ async def test_cards_endpoints_and_delays(
     assert (await stage.fetched(invoice)).status == "paid"
     assert (await stage.fetched(other)).status == "open"
     assert len(receiver.arrived) == 1
-    assert (await order(door, cards={customer: None}))["cards"] == {}
+    assert (await stage.order(cards={customer: None}))["cards"] == {}
 
 
 async def test_reset_empties_the_account_and_keeps_the_endpoints(
-    stage: Stage, receiver: Receiver, door: httpx.AsyncClient
+    stage: Stage, receiver: Receiver
 ) -> None:
     first = await stage.a_customer()
-    state = await order(door, reset=True, down=True)
+    state = await stage.order(reset=True, down=True)
     assert (state["customers"], state["calls"]) == (0, {})
     assert [endpoint["url"] for endpoint in state["webhook_endpoints"]] == [receiver.url]
-    await order(door, down=False)
+    await stage.order(down=False)
     assert await stage.a_customer() != first
 
 
