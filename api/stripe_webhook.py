@@ -27,23 +27,22 @@ async def receive(request: Request) -> Response:
     try:
         header = request.headers.get("Stripe-Signature", "")
         verify_webhook(body, header, runtime.settings.stripe_webhook_secrets, now)
-        event = _event(body, is_live=runtime.settings.stripe_is_live)
+        event = _event(body)
         async with runtime.sessions.begin() as session:
-            await stripe_events.receive(session, event, now)
+            await stripe_events.receive(
+                session, event, now, is_live=runtime.settings.stripe_is_live
+            )
     except Invalid as error:
         raise BadRequest(str(error), code=error.code) from None
     await runtime.nudges.enqueue("handle_stripe_events")
     return JSONResponse({"received": True})
 
 
-def _event(body: bytes, *, is_live: bool) -> dict[str, object]:
+def _event(body: bytes) -> dict[str, object]:
     try:
-        event = msgspec.json.decode(body, type=dict[str, object])
+        return msgspec.json.decode(body, type=dict[str, object])
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
         raise Invalid("The body is not a JSON object.", code="INVALID_JSON") from None
-    if event.get("livemode", is_live) is not is_live:
-        raise Invalid("This event is of the other mode, live or test.", code="WRONG_MODE")
-    return event
 
 
 routes = [Route("/webhooks/stripe", receive, methods=["POST"])]

@@ -64,6 +64,64 @@ class StripeInvoice:
     paid_at: datetime | None
     voided_at: datetime | None
     hosted_invoice_url: str | None
+    amount_paid_minor: int = 0
+    paid_off_stripe_minor: int = 0
+    credited_before_minor: int = 0
+    credited_after_minor: int = 0
+    balance_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInvoice:
+    """An invoice as a list has it. `moved_at` is when its status last changed."""
+
+    invoice: StripeInvoice
+    customer: StripeCustomerId
+    created_at: datetime
+    moved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePage:
+    """One page of a list, newest first; `cursor` leads to the next, None after the last."""
+
+    invoices: tuple[ListedInvoice, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which invoices: made in `[start, end)`, of one status or of any."""
+
+    start: datetime
+    end: datetime
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events: of these types, created in `[start, end)`. Stripe lists 30 days back."""
+
+    types: tuple[str, ...]
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """One page of Stripe's events as it tells them, newest first; `cursor` as for invoices."""
+
+    events: tuple[dict[str, object], ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyBack:
+    """What went back of an invoice's payments: refunds that stand, and what is disputed or lost."""
+
+    refunded_minor: int
+    disputed_minor: int
+    dispute_status: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +180,18 @@ class Stripe(Protocol):
 
     async def line_ids(self, id_: StripeInvoiceId) -> set[str]:
         """Our ids of the lines that an invoice already has."""
+
+    async def update_customer(self, id_: StripeCustomerId, customer: Customer, key: str) -> None:
+        """Let its name and address be these."""
+
+    async def list_invoices(self, query: ListQuery, cursor: str | None) -> InvoicePage:
+        """One page of a hundred, newest first."""
+
+    async def list_events(self, query: EventQuery, cursor: str | None) -> EventPage:
+        """One page of a hundred, newest first."""
+
+    async def invoice_about(self, noun: str, id_: str) -> StripeInvoiceId | None:
+        """Which invoice a credit note, payment, refund, charge or dispute is about, if any."""
+
+    async def money_back(self, id_: StripeInvoiceId) -> MoneyBack:
+        """What was refunded or disputed of an invoice's payments."""

@@ -4,11 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from billing.errors import Invalid
-from billing.ids import StripeInvoiceId
-from billing.stripe_protocol import StripeInvoice
+from billing.ids import StripeCustomerId, StripeInvoiceId
+from billing.stripe_protocol import ListedInvoice, StripeInvoice
 
 PAGE_SIZE = 100
 """The most that Stripe lists at once."""
+
+API_VERSION = "2026-10-28.endive"
+"""The version that the SDK pins, and that webhook endpoints are made with."""
 
 
 def read_invoice(body: dict[str, Any]) -> StripeInvoice:
@@ -26,6 +29,34 @@ def read_invoice(body: dict[str, Any]) -> StripeInvoice:
         paid_at=_instant(moments.get("paid_at")),
         voided_at=_instant(moments.get("voided_at")),
         hosted_invoice_url=body.get("hosted_invoice_url"),
+        amount_paid_minor=body.get("amount_paid") or 0,
+        paid_off_stripe_minor=body.get("amount_paid_off_stripe") or 0,
+        credited_before_minor=body.get("pre_payment_credit_notes_amount") or 0,
+        credited_after_minor=body.get("post_payment_credit_notes_amount") or 0,
+        balance_minor=_balance_used(body),
+    )
+
+
+def _balance_used(body: dict[str, Any]) -> int:
+    """What the customer's balance took part with: of an issued one what it moved, else what waits.
+
+    Before finalization `ending_balance` is null.
+    """
+    starting = body.get("starting_balance") or 0
+    ending = body.get("ending_balance")
+    return starting if ending is None else starting - ending
+
+
+def read_listed(body: dict[str, Any]) -> ListedInvoice:
+    """An invoice of a list, with what a comparison needs besides."""
+    moments = body["status_transitions"]
+    moved = [moment for moment in moments.values() if moment is not None]
+    created = body["created"]
+    return ListedInvoice(
+        invoice=read_invoice(body),
+        customer=StripeCustomerId(body["customer"]),
+        created_at=datetime.fromtimestamp(created, UTC),
+        moved_at=datetime.fromtimestamp(max([created, *moved]), UTC),
     )
 
 

@@ -32,6 +32,15 @@ from billing.models.invoices import (
     SyncState,
     SyncStep,
 )
+from billing.models.payments import CustomerUpdate, PaymentFacts
+from billing.models.reconciling import (
+    BooksReport,
+    Drift,
+    ReconciliationRun,
+    RunScope,
+    RunState,
+    StripeSnapshot,
+)
 from billing.models.reductions import (
     Cap,
     Coupon,
@@ -40,7 +49,7 @@ from billing.models.reductions import (
     Grant,
     TaxRate,
 )
-from billing.models.stripe import Outcome, StripeEvent
+from billing.models.stripe import EventOrigin, Outcome, StripeEvent, StripeEventCursor
 from billing.models.usage import (
     Form,
     QuarantinedEvent,
@@ -60,6 +69,7 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "BooksReport",
     "Cap",
     "ClockOffset",
     "Coupon",
@@ -67,7 +77,10 @@ __all__ = [
     "CreditNote",
     "CreditNoteKind",
     "CreditNoteState",
+    "CustomerUpdate",
+    "Drift",
     "EntryKind",
+    "EventOrigin",
     "Form",
     "Grant",
     "HoldReason",
@@ -84,14 +97,20 @@ __all__ = [
     "OneOffItem",
     "Organization",
     "Outcome",
+    "PaymentFacts",
     "Plan",
     "Price",
     "PriceOverride",
     "PriceVersion",
     "QuarantinedEvent",
+    "ReconciliationRun",
     "Role",
+    "RunScope",
+    "RunState",
     "Scope",
     "StripeEvent",
+    "StripeEventCursor",
+    "StripeSnapshot",
     "Subscription",
     "SyncState",
     "SyncStep",

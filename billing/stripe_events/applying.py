@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.charges import withdraw
 from billing.ids import InvoiceId, OrgId
 from billing.models import Invoice, InvoiceStatus, InvoiceSync, SyncState
+from billing.payments import write_facts
 from billing.rules.invoicing import Settlement
-from billing.stripe_protocol import StripeInvoice
+from billing.stripe_protocol import MoneyBack, StripeInvoice
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,11 @@ async def apply_stripe_state(
     found: StripeInvoice,
     ticket: int,
     now: datetime,
+    back: MoneyBack | None = None,
 ) -> OrgId:
     """Write what a fetch found, unless a later fetch has been written. Stripe wins on status.
+
+    `back` is what was refunded and disputed, where that was asked too.
 
     A total that is not ours is recorded as an error for a person: money is never adopted.
     """
@@ -43,6 +47,7 @@ async def apply_stripe_state(
     sync.payment_attempts = found.attempt_count
     sync.next_payment_at = found.next_payment_at
     if found.status in _STATUS:
+        await write_facts(session, invoice_id, found, back, now)
         await _apply_status(session, invoice, sync, found, now)
         _check_total(invoice, sync, found)
     return invoice.org_id

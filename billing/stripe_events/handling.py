@@ -7,16 +7,17 @@ invoice and writes what it finds: any order and repetition ends in the same stat
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from sqlalchemy import select, update
 
-from billing.errors import BillingError, Conflict, Unavailable
-from billing.ids import InvoiceId, StripeInvoiceId
-from billing.models import Invoice, InvoiceStatus, InvoiceSync, Outcome, StripeEvent
+from billing.errors import BillingError, Unavailable
+from billing.ids import StripeInvoiceId
+from billing.models import Outcome, StripeEvent
 from billing.runtime import Runtime
-from billing.stripe_events.applying import apply_stripe_state
+from billing.stripe_events.nouns import INVOICE, noun_of
+from billing.stripe_events.refreshing import refresh
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +30,24 @@ RETRY_AFTER = timedelta(seconds=10)
 ATTEMPTS_MAX = 30
 """For an invoice that we do not know yet: its webhook can come before our own commit."""
 
+FAULT_PAUSE = timedelta(minutes=5)
+MONEY_BACK = {"charge", "charge.dispute", "credit_note", "refund"}
 
-class AnotherCarriesOurId(Conflict):
-    """Two Stripe invoices name one of ours: only the one that we made may speak for it."""
 
-    code = "STRIPE_DUPLICATE"
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an event is about: all events about the same are answered by one fetch."""
+
+    noun: str | None
+    id: str | None
+
+    @property
+    def is_of_interest(self) -> bool:
+        """Whether it can lead to an invoice at all."""
+        return self.noun is not None and self.id is not None
+
+
+NOTHING = About(None, None)
 
 
 async def handle_due(runtime: Runtime) -> int:
@@ -46,16 +60,16 @@ async def handle_due(runtime: Runtime) -> int:
     tried = 0
     while loop.time() < deadline and (claimed := await _claim(runtime)):
         tried += len(claimed)
-        for about, events in _by_invoice(claimed).items():
+        for about, events in _by_object(claimed).items():
             await _handle(runtime, about, events)
     return tried
 
 
-def _by_invoice(events: Sequence[StripeEvent]) -> dict[str | None, list[StripeEvent]]:
-    grouped: dict[str | None, list[StripeEvent]] = {}
+def _by_object(events: Sequence[StripeEvent]) -> dict[About, list[StripeEvent]]:
+    grouped: dict[About, list[StripeEvent]] = {}
     for event in events:
-        about = event.object_id if event.type.startswith("invoice.") else None
-        grouped.setdefault(about, []).append(event)
+        about = About(noun_of(event.type), event.object_id)
+        grouped.setdefault(about if about.is_of_interest else NOTHING, []).append(event)
     return grouped
 
 
@@ -79,17 +93,18 @@ async def _claim(runtime: Runtime) -> Sequence[StripeEvent]:
         return claimed.all()
 
 
-async def _handle(runtime: Runtime, about: str | None, events: Sequence[StripeEvent]) -> None:
+async def _handle(runtime: Runtime, about: About, events: Sequence[StripeEvent]) -> None:
+    """What goes wrong is kept, not raised: nobody else's event waits for it."""
     now = await runtime.now()
-    if about is None:
-        await _settle(runtime, events, Outcome.IGNORED, "not about an invoice", now)
-        return
     try:
-        outcome, reason = await _refresh(runtime, StripeInvoiceId(about), now)
+        outcome, reason = await _acted_upon(runtime, about, now)
     except Unavailable as error:
         await _retry(runtime, events, f"{error.code}: {error}", now + error.retry_after)
     except BillingError as error:
         await _settle(runtime, events, Outcome.FAILED, f"{error.code}: {error}", now)
+    except Exception as error:
+        log.exception("stripe events about %s wait: a fault of ours", about.id)
+        await _retry(runtime, events, f"INTERNAL: {type(error).__name__}", now + FAULT_PAUSE)
     else:
         is_early = max(event.attempts for event in events) < ATTEMPTS_MAX
         if outcome is Outcome.FAILED and is_early:
@@ -98,76 +113,15 @@ async def _handle(runtime: Runtime, about: str | None, events: Sequence[StripeEv
             await _settle(runtime, events, outcome, reason, now)
 
 
-async def _refresh(
-    runtime: Runtime, stripe_id: StripeInvoiceId, now: datetime
-) -> tuple[Outcome, str]:
-    """Fetch one invoice from Stripe and write what it says.
-
-    A ticket is taken before the fetch, and a fetch is written only if none with a later ticket has
-    been: that one began after this event, so it knows at least as much. No lock is held meanwhile.
-    """
-    invoice_id = await _known_as(runtime, stripe_id)
-    if invoice_id is None:
-        found = await runtime.stripe.fetch_invoice(stripe_id)
-        if found is None or found.invoice_id is None:
-            return Outcome.IGNORED, "not an invoice of ours"
-        invoice_id = await _adopted(runtime, found.invoice_id, stripe_id)
-    if invoice_id is None:
-        return Outcome.FAILED, "carries an id of ours that we do not have"
-    ticket = await _ticket(runtime, invoice_id)
-    found = await runtime.stripe.fetch_invoice(stripe_id)
-    if found is None:
-        return await _gone(runtime, invoice_id)
-    async with runtime.sessions.begin() as session:
-        org_id = await apply_stripe_state(session, invoice_id, found, ticket, now)
-    await runtime.nudges.moved([org_id])
-    return Outcome.PROCESSED, f"fetched: {found.status}"
-
-
-async def _gone(runtime: Runtime, invoice_id: InvoiceId) -> tuple[Outcome, str]:
-    async with runtime.sessions() as session:
-        invoice = await session.get_one(Invoice, invoice_id)
-    if invoice.status is InvoiceStatus.VOID:
-        return Outcome.PROCESSED, "its draft was deleted, for it is void"
-    return Outcome.FAILED, "Stripe no longer holds this invoice"
-
-
-async def _known_as(runtime: Runtime, stripe_id: StripeInvoiceId) -> InvoiceId | None:
-    async with runtime.sessions() as session:
-        return await session.scalar(
-            select(InvoiceSync.invoice_id).where(InvoiceSync.stripe_invoice_id == stripe_id)
-        )
-
-
-async def _adopted(runtime: Runtime, claimed: str, stripe_id: StripeInvoiceId) -> InvoiceId | None:
-    """The invoice that Stripe's metadata names, when a webhook was faster than our own commit.
-
-    Raises `AnotherCarriesOurId` when ours is known to be another one: a copy made by hand, say.
-    """
-    try:
-        invoice_id = InvoiceId(UUID(claimed))
-    except ValueError:
-        return None
-    async with runtime.sessions() as session:
-        sync = await session.get(InvoiceSync, invoice_id)
-    if sync is None:
-        return None
-    if sync.stripe_invoice_id not in {None, stripe_id}:
-        raise AnotherCarriesOurId(f"{stripe_id} carries the id of {sync.stripe_invoice_id}.")
-    return invoice_id
-
-
-async def _ticket(runtime: Runtime, invoice_id: InvoiceId) -> int:
-    async with runtime.sessions.begin() as session:
-        ticket = await session.scalar(
-            update(InvoiceSync)
-            .where(InvoiceSync.invoice_id == invoice_id)
-            .values(fetch_tickets=InvoiceSync.fetch_tickets + 1)
-            .returning(InvoiceSync.fetch_tickets)
-            .execution_options(synchronize_session=False)
-        )
-    assert ticket is not None, invoice_id
-    return ticket
+async def _acted_upon(runtime: Runtime, about: About, now: datetime) -> tuple[Outcome, str]:
+    if about.noun is None or about.id is None:
+        return Outcome.IGNORED, "not about an invoice"
+    if about.noun == INVOICE:
+        return await refresh(runtime, StripeInvoiceId(about.id), now)
+    stripe_id = await runtime.stripe.invoice_about(about.noun, about.id)
+    if stripe_id is None:
+        return Outcome.IGNORED, "not about an invoice"
+    return await refresh(runtime, stripe_id, now, with_money_back=about.noun in MONEY_BACK)
 
 
 async def _settle(

@@ -40,3 +40,10 @@ class Customers:
             x for x in found if x["metadata"].get("organization_id") == customer.organization_id
         ]
         return StripeCustomerId(ours[-1]["id"]) if ours else None
+
+    async def update_customer(self, id_: StripeCustomerId, customer: Customer, key: str) -> None:
+        """What is sent is what it shall be, so a repeat changes nothing."""
+        with translated_errors():
+            await self.client.v1.customers.update_async(
+                id_, {"name": customer.name, "email": customer.email}, {"idempotency_key": key}
+            )
