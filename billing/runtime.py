@@ -24,6 +24,8 @@ from billing.ids import OrgId
 from billing.models import ClockOffset
 from billing.settings import Settings
 from billing.stripe_gateway import open_stripe
+from billing.stripe_limits import Limiter
+from billing.stripe_limits.shared import SharedBuckets
 from billing.stripe_protocol import Stripe
 
 log = logging.getLogger(__name__)
@@ -141,9 +143,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     engine = open_engine(settings)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     nudges = Nudges(open_redis(settings))
+    now = clock_for(settings, sessions)
     try:
-        async with open_stripe(settings) as stripe:
-            now = clock_for(settings, sessions)
+        async with open_stripe(settings, limiter_for(settings, nudges.redis, now)) as stripe:
             yield Runtime(settings, engine, sessions, stripe, nudges, now)
     finally:
         await nudges.aclose()
@@ -168,6 +170,12 @@ def open_redis(settings: Settings) -> ArqRedis:
         socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
     )
     return redis
+
+
+def limiter_for(settings: Settings, redis: ArqRedis, now: Now) -> Limiter:
+    """One rate for all processes that have this Redis; test and live mode are limited apart."""
+    mode = "live" if settings.stripe_is_live else "test"
+    return Limiter(settings.stripe_limits, SharedBuckets(redis, mode), now)
 
 
 def clock_for(settings: Settings, sessions: Sessions) -> Now:

@@ -1,10 +1,19 @@
 """Settings: the environment, read once, here. A wrong value stops the start with a sentence."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from billing.stripe_limits.rates import (
+    ENDPOINT_PER_SECOND,
+    LIVE_PER_SECOND,
+    SHARE,
+    TEST_PER_SECOND,
+    StripeLimits,
+)
 
 
 class Environment(StrEnum):
@@ -24,6 +33,7 @@ _STRIPE_TEST_PREFIXES = ("sk_test_", "rk_test_")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SECRET_KEY_CHARACTERS_MIN = 32
+_NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class Settings:
     secret_key: str
     base_url: str
     log_level: str
+    stripe_limits: StripeLimits = field(default_factory=StripeLimits)
 
     @property
     def is_sandbox(self) -> bool:
@@ -69,6 +80,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         secret_key=_secret_key(_required(given, "SECRET_KEY")),
         base_url=_base_url(given.get("BASE_URL", "http://127.0.0.1:8000")),
         log_level=_log_level(given.get("LOG_LEVEL", "INFO")),
+        stripe_limits=_stripe_limits(given),
     )
     _refuse_dangerous(settings)
     return settings
@@ -139,6 +151,29 @@ def _stripe_key(key: str) -> str:
             "STRIPE_API_KEY must start with rk_test_, sk_test_, rk_live_ or sk_live_."
         )
     return key
+
+
+def _stripe_limits(given: Mapping[str, str]) -> StripeLimits:
+    """Stripe raises and lowers limits by account, so each figure can be given."""
+    is_live = given.get("STRIPE_API_KEY", "").strip().startswith(_STRIPE_LIVE_PREFIXES)
+    share = _positive(given, "STRIPE_RATE_SHARE", SHARE)
+    if share > 1:
+        raise SettingError("STRIPE_RATE_SHARE is a share of Stripe's limits: at most 1.")
+    of_all = LIVE_PER_SECOND if is_live else TEST_PER_SECOND
+    return StripeLimits(
+        global_per_second=_positive(given, "STRIPE_GLOBAL_PER_SECOND", of_all),
+        endpoint_per_second=_positive(given, "STRIPE_ENDPOINT_PER_SECOND", ENDPOINT_PER_SECOND),
+        share=share,
+    )
+
+
+def _positive(given: Mapping[str, str], name: str, default: float) -> float:
+    text = given.get(name, "").strip()
+    if not text:
+        return default
+    if not _NUMBER.fullmatch(text) or float(text) == 0:
+        raise SettingError(f"{name} must be a positive number, as 20 or 0.8.")
+    return float(text)
 
 
 def _secret_key(value: str) -> str:

@@ -1,17 +1,12 @@
 """Pushing issued invoices to Stripe: exactly once, with the same total, whatever happens.
 
-`queue` decides what is due and what becomes of a failure, `push` is the three calls, `payload`
-what goes over.
+`sweep` goes through what is due, `claiming` says whose it is, `queue` pushes one and decides what
+becomes of a failure, `push` is the three calls, `payload` what goes over.
 """
 
+from billing.invoice_sync.claiming import LEASE
 from billing.invoice_sync.push import KEY_AGE_MAX
-from billing.invoice_sync.queue import (
-    LEASE,
-    backoff,
-    is_in_doubt,
-    jittered,
-    push_due,
-    retry_push,
-)
+from billing.invoice_sync.queue import backoff, is_in_doubt, jittered, retry_push
+from billing.invoice_sync.sweep import push_due
 
 __all__ = ["KEY_AGE_MAX", "LEASE", "backoff", "is_in_doubt", "jittered", "push_due", "retry_push"]

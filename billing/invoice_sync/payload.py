@@ -4,12 +4,16 @@ import hashlib
 
 import msgspec
 
+from billing.invoice_sync.rollup import push_lines
 from billing.models import Invoice
-from billing.stripe_protocol import PushInvoice, PushLine
+from billing.stripe_protocol import PushInvoice
 
 
-def push_payload(invoice: Invoice, revision: int) -> PushInvoice:
-    """The invoice as Stripe gets it: whole amounts, in line order, nothing that moves."""
+def push_payload(invoice: Invoice, revision: int, page_url: str) -> PushInvoice:
+    """The invoice as Stripe gets it: whole amounts, in line order, nothing that moves.
+
+    `page_url` is where our own page of it is, for what is too long for Stripe.
+    """
     assert invoice.number is not None, "only issued invoices are pushed"
     assert invoice.issued_at is not None, invoice.number
     return PushInvoice(
@@ -19,17 +23,7 @@ def push_payload(invoice: Invoice, revision: int) -> PushInvoice:
         currency=invoice.currency,
         total_minor=invoice.total_minor,
         issued_at=invoice.issued_at,
-        lines=tuple(
-            PushLine(
-                line_id=str(line.id),
-                kind=line.kind,
-                amount_minor=line.amount_minor,
-                description=line.description,
-                start=line.span_start,
-                end=line.span_end,
-            )
-            for line in invoice.lines
-        ),
+        lines=push_lines(invoice.lines, page_url),
     )
 
 

@@ -15,6 +15,7 @@ from billing.errors import BillingError
 from billing.ids import StripeCustomerId, StripeInvoiceId
 from billing.models import InvoiceSync, SyncStep
 from billing.runtime import Runtime
+from billing.stripe_gateway import TooManyLines
 from billing.stripe_protocol import PushInvoice, PushLine, StripeInvoice
 
 LINES_PER_CALL_MAX = 100
@@ -114,13 +115,29 @@ async def _add_lines(work: Push) -> Push:
         missing = [line for line in work.invoice.lines if line.line_id not in there]
     if work.is_in_doubt:
         work = await _with_new_keys(work)
-    held: StripeInvoice | None = None
-    for start in range(0, len(missing), LINES_PER_CALL_MAX):
-        lines = missing[start : start + LINES_PER_CALL_MAX]
-        key = work.key(f"lines-{_chunk_name(lines)}")
-        held = await work.runtime.stripe.add_lines(work.draft_id, lines, key)
+    held = await _add(work, missing)
     check(work.invoice, held or await _fetched(work))
     return await _committed(replace(work, step=SyncStep.LINES))
+
+
+async def _add(work: Push, missing: Sequence[PushLine]) -> StripeInvoice | None:
+    """All of them, a hundred a call, or half as many where Stripe finds that too many.
+
+    The answer to the last call; None when nothing was missing.
+    """
+    at_once, held = LINES_PER_CALL_MAX, None
+    while missing:
+        lines = missing[:at_once]
+        key = work.key(f"lines-{_chunk_name(lines)}")
+        try:
+            held = await work.runtime.stripe.add_lines(work.draft_id, lines, key)
+        except TooManyLines:
+            if len(lines) == 1:
+                raise
+            at_once = len(lines) // 2
+        else:
+            missing = missing[at_once:]
+    return held
 
 
 def _chunk_name(lines: Sequence[PushLine]) -> str:

@@ -1,13 +1,11 @@
-"""What Stripe still lacks, who pushes it, and when to try again."""
+"""One push, and what becomes of it: done, later, or stopped for a person."""
 
-import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -18,64 +16,21 @@ from billing.invoice_sync.payload import payload_sha256, push_payload
 from billing.invoice_sync.push import KEY_AGE_MAX, Mismatch, Overtaken, Push, push
 from billing.models import Invoice, InvoiceSync, Organization, SyncState, SyncStep
 from billing.runtime import Runtime
+from billing.stripe_limits import Paced
 from billing.stripe_protocol import Customer, StripeInvoice
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=5)
-"""How long one worker has an invoice to itself: longer than its calls usually take together."""
-
-CONCURRENCY = 10
-BUDGET_SECONDS = 120
-"""How long one sweep goes on: well under a job's time, and the next one comes soon."""
-
 BACKOFF_FIRST = timedelta(seconds=2)
 BACKOFF_DOUBLINGS_MAX = 8
 _LOST_ANSWERS_MAX = 2
-_WAITING = (SyncState.PENDING, SyncState.PUSHING)
 
 
-async def push_due(runtime: Runtime) -> int:
-    """Push what is due, `CONCURRENCY` at a time; answers how many were tried."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + BUDGET_SECONDS
-    tried = 0
-    while loop.time() < deadline and (claimed := await _claim(runtime)):
-        tried += len(claimed)
-        await asyncio.gather(*(push_invoice(runtime, id_, claim) for id_, claim in claimed))
-    return tried
-
-
-async def _claim(runtime: Runtime) -> Sequence[tuple[InvoiceId, int]]:
-    """Lease as many of the invoices that Stripe lacks as are started at once.
-
-    Nobody else gets them while the lease lasts, and whoever claims one later stops us from writing.
-    """
-    now = await runtime.now()
-    due = (
-        select(InvoiceSync.invoice_id)
-        .where(InvoiceSync.state.in_(_WAITING), InvoiceSync.next_attempt_at <= now)
-        .order_by(InvoiceSync.next_attempt_at)
-        .limit(CONCURRENCY)
-        .with_for_update(skip_locked=True)
-    )
-    async with runtime.sessions.begin() as session:
-        claimed = await session.execute(
-            update(InvoiceSync)
-            .where(InvoiceSync.invoice_id.in_(due))
-            .values(
-                state=SyncState.PUSHING, next_attempt_at=now + LEASE, claim=InvoiceSync.claim + 1
-            )
-            .returning(InvoiceSync.invoice_id, InvoiceSync.claim)
-            .execution_options(synchronize_session=False)
-        )
-        return [(row.invoice_id, row.claim) for row in claimed]
-
-
-async def push_invoice(runtime: Runtime, invoice_id: InvoiceId, claim: int) -> None:
+async def push_invoice(runtime: Runtime, invoice_id: InvoiceId, claim: int) -> bool:
     """Bring one leased invoice as far as Stripe lets us. What goes wrong is kept, not raised.
 
-    So one that trips over a fault of ours waits alone: nobody else's push ends with it.
+    So one that trips over a fault of ours waits alone: nobody else's push ends with it. False when
+    it was not our turn at Stripe: then it is nobody's who comes after it either.
     """
     now = await runtime.now()
     try:
@@ -85,6 +40,7 @@ async def push_invoice(runtime: Runtime, invoice_id: InvoiceId, claim: int) -> N
         log.warning("invoice %s: another worker has it now", invoice_id)
     except Unavailable as error:
         await _postpone(runtime, invoice_id, claim, error)
+        return not isinstance(error, Paced)
     except BillingError as error:
         await _stop(runtime, invoice_id, claim, error)
     except Exception:
@@ -92,12 +48,13 @@ async def push_invoice(runtime: Runtime, invoice_id: InvoiceId, claim: int) -> N
         await _postpone(
             runtime, invoice_id, claim, Unavailable("A fault of ours.", code="INTERNAL")
         )
+    return True
 
 
 async def _start(runtime: Runtime, invoice_id: InvoiceId, claim: int, now: datetime) -> Push:
     async with runtime.sessions.begin() as session:
         invoice, sync, org = await _loaded(session, invoice_id)
-        payload = push_payload(invoice, sync.revision)
+        payload = push_payload(invoice, sync.revision, _page_url(runtime, org, invoice))
         digest = payload_sha256(payload)
         if sync.payload_sha256 not in {None, digest}:
             raise Mismatch("What we owe Stripe of this invoice is not what we sent before.")
@@ -116,6 +73,10 @@ async def _start(runtime: Runtime, invoice_id: InvoiceId, claim: int, now: datet
         is_in_doubt=doubt,
         now=now,
     )
+
+
+def _page_url(runtime: Runtime, org: Organization, invoice: Invoice) -> str:
+    return f"{runtime.settings.base_url}/orgs/{org.slug}/billing/invoices/{invoice.number}"
 
 
 def is_in_doubt(sync: InvoiceSync, issued_at: datetime, now: datetime) -> bool:

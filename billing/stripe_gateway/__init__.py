@@ -3,8 +3,8 @@
 Everything here waits on the network, so no caller may hold a transaction.
 """
 
-from billing.stripe_gateway.errors import StripeRefused
+from billing.stripe_gateway.errors import StripeRefused, TooManyLines
 from billing.stripe_gateway.gateway import open_stripe
 from billing.stripe_gateway.signatures import verify_webhook
 
-__all__ = ["StripeRefused", "open_stripe", "verify_webhook"]
+__all__ = ["StripeRefused", "TooManyLines", "open_stripe", "verify_webhook"]

@@ -3,6 +3,7 @@
 Only Stripe's code, message and request id are kept: its exceptions carry whole bodies.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,11 +16,22 @@ from billing.errors import BillingError, Invalid, Unavailable
 _RATE_LIMIT_PAUSE = timedelta(seconds=2)
 _DOWN_PAUSE = timedelta(seconds=5)
 
+_LOCKED = "lock_timeout"
+"""A 429 that is about one object, not about our rate: another request is at work on it."""
+
+_TOO_MANY_LINES = re.compile(
+    r"(up to|at most|more than|maximum of|too many)\b.*\b(lines?|items?)\b"
+)
+
 
 class StripeRefused(Invalid):
     """Stripe understood and said no: trying the same again cannot help."""
 
     code = "STRIPE_REFUSED"
+
+
+class TooManyLines(StripeRefused):
+    """More lines than it takes: fewer at once may do. Nothing of this call was done."""
 
 
 @contextmanager
@@ -44,9 +56,10 @@ def _translated(error: stripe.StripeError) -> BillingError:
     code = (error.error.code if error.error else None) or error.code
     text = f"{error.user_message or 'No reason given'} (request {error.request_id})"
     if status in {409, 429}:  # 409: another request is still at work under this very key
+        is_busy = status == 409 or code == _LOCKED
         return Unavailable(
-            f"Stripe is {'busy' if status == 409 else 'limiting our rate'}: {text}",
-            code="STRIPE_BUSY" if status == 409 else "STRIPE_RATE_LIMITED",
+            f"Stripe is {'busy' if is_busy else 'limiting our rate'}: {text}",
+            code="STRIPE_BUSY" if is_busy else "STRIPE_RATE_LIMITED",
             retry_after=_RATE_LIMIT_PAUSE,
             is_rate_limit=True,
         )
@@ -56,4 +69,5 @@ def _translated(error: stripe.StripeError) -> BillingError:
         )
     if status >= 500:
         return Unavailable(f"Stripe failed: {text}", code="STRIPE_DOWN", retry_after=_DOWN_PAUSE)
-    return StripeRefused(f"Stripe refused{f' ({code})' if code else ''}: {text}")
+    refusal = TooManyLines if status == 400 and _TOO_MANY_LINES.search(text) else StripeRefused
+    return refusal(f"Stripe refused{f' ({code})' if code else ''}: {text}")

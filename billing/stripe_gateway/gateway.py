@@ -4,26 +4,38 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import httpx
 import stripe
 
 from billing.settings import Settings
 from billing.stripe_gateway.credit_notes import CreditNotes
 from billing.stripe_gateway.customers import Customers
 from billing.stripe_gateway.invoices import Invoices
+from billing.stripe_gateway.listing import Listing
+from billing.stripe_gateway.payments import Payments
+from billing.stripe_gateway.transport import LimitedTransport
+from billing.stripe_limits import Unlimited
+from billing.stripe_limits.limiter import Limits
 from billing.stripe_protocol import Stripe
-
-_TIMEOUT_SECONDS = 20
 
 
 @dataclass(frozen=True)
-class StripeGateway(Customers, Invoices, CreditNotes):
+class StripeGateway(Customers, Invoices, CreditNotes, Listing, Payments):
     """`Stripe` over HTTP. Idempotency keys are the caller's; Stripe keeps them about 24 hours."""
 
 
 @asynccontextmanager
-async def open_stripe(settings: Settings) -> AsyncIterator[Stripe]:
-    """The real gateway, on one pool of connections that is closed at the end."""
-    http_client = stripe.HTTPXClient(timeout=_TIMEOUT_SECONDS)
+async def open_stripe(
+    settings: Settings,
+    limits: Limits | None = None,
+    *,
+    wire: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Stripe]:
+    """The real gateway, on one pool of connections that is closed at the end.
+
+    A process gives its `limits`; what has none to keep, such as a test of something else, does not.
+    """
+    http_client = LimitedTransport(limits or Unlimited(), wire)
     base = settings.stripe_api_base
     client = stripe.StripeClient(
         settings.stripe_api_key,

@@ -9,7 +9,7 @@ from billing.models import Invoice, InvoiceKind, InvoiceStatus, InvoiceSync, Org
 from billing.rules.invoicing import draft_of
 from billing.rules.lines import one_off_line
 from billing.rules.money import Currency, Money
-from billing.rules.periods import Period
+from billing.rules.periods import Period, period_at
 from billing.runtime import Runtime
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.records import Invoice as StripeRecord
@@ -24,28 +24,37 @@ STEPS = (CREATE, ADD_LINES, FINALIZE)
 
 
 async def an_issued_invoice(
-    runtime: Runtime, *amounts: int, org: Organization | None = None
+    runtime: Runtime,
+    *amounts: int,
+    org: Organization | None = None,
+    is_empty: bool = False,
+    months_before: int = 0,
 ) -> InvoiceId:
-    """An OPEN invoice with one line for each amount, waiting to be pushed."""
+    """An OPEN invoice with one line for each amount, waiting to be pushed.
+
+    Several of one organization are of different months. An empty one is settled by itself.
+    """
+    start = datetime(2026, 11 - months_before, 1, tzinfo=UTC)
+    period = NOVEMBER if not months_before else period_at(start, 1)
     async with runtime.sessions.begin() as session:
         org = org or await an_organization(session)
         lines = [
             one_off_line(f"item-{i}", f"Item {i}", Money(minor, Currency.USD), NOVEMBER_10)
-            for i, minor in enumerate(amounts or (594, 2900))
+            for i, minor in enumerate(() if is_empty else amounts or (594, 2900))
         ]
         invoice = Invoice(
             org_id=org.id,
             kind=InvoiceKind.PERIOD,
             status=InvoiceStatus.CLOSING,
-            period_start=NOVEMBER.start,
-            period_end=NOVEMBER.end,
-            closes_at=NOVEMBER.end,
+            period_start=period.start,
+            period_end=period.end,
+            closes_at=period.end,
             currency=Currency.USD,
             recorded_at=NOVEMBER_10,
         )
         session.add(invoice)
         await session.flush()
-        draft = draft_of(org.key, NOVEMBER, Currency.USD, lines)
+        draft = draft_of(org.key, period, Currency.USD, lines)
         await issue(session, invoice, draft, {}, await runtime.now())
     return invoice.id
 
