@@ -1,18 +1,20 @@
 """`python -m sandbox.stripe --port N`: the fake Stripe as a server of its own."""
 
 import argparse
+import asyncio
 import sys
 
 import uvicorn
 
 from billing.clock import Now, wall_clock
 from sandbox.stripe.app import FakeStripe
+from sandbox.stripe.bulk import fill
 from sandbox.stripe.ids import Ids
 from sandbox.stripe.limits import PUBLISHED, UNLIMITED
 from sandbox.stripe.records import Card
 from sandbox.stripe.server import HOST, listening
 from sandbox.stripe.webhooks import Endpoint
-from sandbox.stripe.world import Knobs, World
+from sandbox.stripe.world import Knobs, World, unix
 
 PORT = 12111
 TICK_S = 0.2
@@ -27,6 +29,7 @@ def main(arguments: list[str] | None = None, now: Now = wall_clock) -> None:
     world.knobs = Knobs(default_card=options.default_card)
     world.limits = PUBLISHED.get(options.limits, UNLIMITED)
     world.postbox.endpoints = _endpoints(options)
+    fill(world, options.invoices, unix(asyncio.run(now())))
     sys.stdout.write(f"Fake Stripe, NOT REAL, on {address}\n")
     sys.stdout.flush()
     config = uvicorn.Config(FakeStripe(world, now, TICK_S), log_level="warning", ws="none")
@@ -46,6 +49,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--limits", choices=list(PUBLISHED), help="refuse calls as Stripe does there; default: none"
     )
+    parser.add_argument("--invoices", type=int, default=0, help="hold so many from the start")
     parser.add_argument(
         "--webhook-url", action="append", default=[], help="deliver all events here; repeatable"
     )

@@ -41,6 +41,16 @@ async def test_it_says_where_it_is_and_a_seed_repeats_its_ids() -> None:
         assert await first_customer(url) == made
 
 
+async def test_it_holds_invoices_and_keeps_limits_from_the_start() -> None:
+    with (
+        program("--invoices", "120", "--limits", "sandbox") as url,
+        httpx.Client(base_url=url) as door,
+    ):
+        state = door.get("/_control").json()
+    assert sum(state["invoices"].values()) == 120
+    assert (state["limits"]["global_per_second"], state["limits"]["locks"]) == (25, True)
+
+
 async def test_it_hangs_up_on_its_own_event_loop_too() -> None:
     """The program runs on uvloop, whose transports are of another kind than asyncio's."""
     hook = "http://127.0.0.1:9/hook"
