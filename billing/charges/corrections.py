@@ -28,11 +28,10 @@ from billing.models import (
     Organization,
 )
 from billing.rules.aggregation import HELD_AGGREGATIONS
-from billing.rules.caps import CapTerms, PeriodCap
 from billing.rules.lines import LINE_ORDER, DraftLine, LineKind, plain_line
 from billing.rules.money import Money
 from billing.rules.periods import Period, utc_day
-from billing.rules.reductions import Reductions, reduced
+from billing.rules.reductions import Reductions, corrected
 from billing.usage.months import archived_months, month_of
 
 UsageLines = Callable[[AsyncSession, Organization, Period, Basis], Awaitable[list[DraftLine]]]
@@ -178,7 +177,8 @@ async def true_ups_of(
     own = [x for x in stored if x.kind is not LineKind.CARRIED_IN and _is_own(x)]
     before = [*own, *await corrected_before(session, org, invoice.period, basis)]
     usage = await usage_lines(session, org, invoice.period, basis)
-    now = await _again(session, org, invoice, stored, [*usage, *_fresh(own)], basis)
+    beside_usage = [line for line in own if line.kind is not LineKind.USAGE]
+    now = await _again(session, org, invoice, stored, [*usage, *beside_usage], basis)
     lines = []
     for price in dict.fromkeys(_price(line) for line in [*now, *before]):
         ours = [line for line in now if _price(line) == price]
@@ -192,15 +192,6 @@ async def true_ups_of(
 
 def _is_own(line: DraftLine) -> bool:
     return LINE_ORDER[line.kind] < _BEFORE_COUPONS
-
-
-def _fresh(own: Sequence[DraftLine]) -> list[DraftLine]:
-    """What was billed besides usage, before any reduction."""
-    return [
-        replace(line, reduced_minor=0, granted_minor=0)
-        for line in own
-        if line.kind is not LineKind.USAGE
-    ]
 
 
 def _billed(line: DraftLine) -> int:
@@ -219,11 +210,7 @@ async def _again(
     lines: Sequence[DraftLine],
     basis: Basis,
 ) -> list[DraftLine]:
-    """The invoice's own lines after the coupons it had and the maximum of its period.
-
-    Lines of other periods, late items and fees in advance, keep what their maximum took off them:
-    what those periods come to is no matter of this one's usage.
-    """
+    """The invoice's own lines after the coupons it had and the maximum of its period."""
     codes = [x.key.removeprefix("coupon/") for x in stored if x.kind is LineKind.COUPON]
     rows = await session.scalars(
         select(Coupon)
@@ -231,18 +218,20 @@ async def _again(
         .order_by(Coupon.recorded_at, Coupon.id)
     )
     cap = await period_cap(session, org, invoice.period, basis)
-    caps = [*([cap] if cap else []), *_cut_already(stored, invoice.period)]
-    terms = Reductions(coupons=tuple(coupon_terms(row) for row in rows), caps=tuple(caps))
+    coupons = tuple(coupon_terms(row) for row in rows)
+    terms = Reductions(coupons=coupons, caps=(cap,) if cap else ())
     ordered = sorted(lines, key=lambda line: LINE_ORDER[line.kind])
-    return [x for x in reduced(ordered, terms, invoice.period, org.currency) if _is_own(x)]
+    cut = _cut_elsewhere(stored, invoice.period)
+    return corrected(ordered, terms, cut, invoice.period, org.currency)
 
 
-def _cut_already(stored: Sequence[DraftLine], own: Period) -> list[PeriodCap]:
-    return [
-        PeriodCap(line.span, CapTerms(None, forgiven_minor=-line.amount.minor))
+def _cut_elsewhere(stored: Sequence[DraftLine], own: Period) -> int:
+    """What maxima of other periods have taken off the invoice's lines."""
+    return -sum(
+        line.amount.minor
         for line in stored
         if line.kind is LineKind.CAP_CREDIT and line.span != own
-    ]
+    )
 
 
 def _line(

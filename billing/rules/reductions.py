@@ -102,8 +102,26 @@ class _Bill:
     def net(self, among: Callable[[DraftLine], bool]) -> int:
         return sum(line.net_minor for line in self.lines if _is_own(line) and among(line))
 
+    def positive(self, among: Callable[[DraftLine], bool]) -> int:
+        """The most that can be taken."""
+        return sum(max(0, line.net_minor) for line in self.lines if _is_own(line) and among(line))
+
+    def give_back(self, minor: int, among: Callable[[DraftLine], bool]) -> None:
+        """Take so much less than was taken, by what was taken of each; all of it at most."""
+        weights = [x.reduced_minor if _is_own(x) and among(x) else 0 for x in self.lines]
+        minor = min(minor, sum(weights))
+        if not minor:
+            return
+        parts = allocate(minor, [Fraction(x) for x in weights], self.currency.step)
+        self.lines = [
+            replace(line, reduced_minor=line.reduced_minor - part)
+            for line, part in zip(self.lines, parts, strict=True)
+        ]
+
     def take(self, minor: int, among: Callable[[DraftLine], bool], field: str) -> None:
         """Share out what is taken, over what is left of the positive lines."""
+        if not minor:
+            return
         places = [
             place
             for place, line in enumerate(self.lines)
@@ -148,6 +166,52 @@ def reduced(
     prepaid = [x for x in terms.grants if x.kind is GrantKind.PREPAID]
     _pay(bill, rest, prepaid, terms.credit_balance_minor)
     return bill.lines
+
+
+def corrected(
+    lines: Sequence[DraftLine],
+    terms: Reductions,
+    cut_minor: int,
+    period: Period,
+    currency: Currency,
+) -> list[DraftLine]:
+    """What an issued invoice bought, computed again: after its coupons and its period's maximum.
+
+    Lines of other periods, late items and fees in advance, come as they were billed, `cut_minor` of
+    it taken off by their own maxima. They keep what was taken off them: a coupon that moved away
+    could bring their period over the maximum it has reached. What the lines of `period` cannot
+    bear comes off them besides.
+    """
+    fresh = [replace(line, reduced_minor=0, granted_minor=0) for line in lines]
+    bill = _Bill(fresh, period, currency)
+    _apply_coupons(bill, terms.coupons)
+    again = [line for line in bill.lines if _is_own(line)]
+    beside = [place for place, line in enumerate(lines) if line.span.start not in period]
+    kept = sum(lines[place].reduced_minor for place in beside) - cut_minor
+    moved = sum(again[place].reduced_minor for place in beside) - kept
+    for place in beside:
+        again[place] = replace(lines[place], granted_minor=0)
+    bill = _Bill(again, period, currency)
+    _bear(bill, moved)
+    _apply_caps(bill, terms.caps)
+    return [line for line in bill.lines if _is_own(line)]
+
+
+def _bear(bill: _Bill, minor: int) -> None:
+    """Coupons take so much more off the period's own lines; or less, if it is negative."""
+
+    def is_own(line: DraftLine) -> bool:
+        return line.span.start in bill.period
+
+    def is_beside(line: DraftLine) -> bool:
+        return not is_own(line)
+
+    if minor < 0:
+        bill.give_back(-minor, is_own)
+        return
+    mine = min(minor, bill.positive(is_own))
+    bill.take(mine, is_own, "reduced_minor")
+    bill.take(min(minor - mine, bill.positive(is_beside)), is_beside, "reduced_minor")
 
 
 def _apply_coupons(bill: _Bill, coupons: Sequence[CouponTerms]) -> None:

@@ -168,7 +168,6 @@ async def test_an_estimate_of_the_past_leaves_to_an_invoice_what_was_still_its_o
     assert (shown.total.minor, remembered.total.minor) == (200, 200)
 
 
-@pytest.mark.xfail(strict=True, reason="A true-up of a fee in advance is under no maximum yet.")
 async def test_a_coupon_that_moves_onto_usage_leaves_the_fee_under_the_next_maximum(
     runtime: Runtime, clock: Clock, org: Organization
 ) -> None:
