@@ -10,6 +10,7 @@ from billing.models.catalog import (
     PriceOverride,
     PriceVersion,
     Subscription,
+    SupersededSubscription,
 )
 from billing.models.clock import ClockOffset
 from billing.models.closing import (
@@ -112,6 +113,7 @@ __all__ = [
     "StripeEventCursor",
     "StripeSnapshot",
     "Subscription",
+    "SupersededSubscription",
     "SyncState",
     "SyncStep",
     "TaxRate",

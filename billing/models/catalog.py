@@ -1,6 +1,7 @@
 """What is sold: meters, plans, prices and their versions, and who is on which plan."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -120,6 +121,28 @@ class Subscription(Base):
     replaces_id: Mapped[SubscriptionId | None] = mapped_column(ForeignKey("subscriptions.id"))
     ended_at: Mapped[datetime | None]
     recorded_at: Mapped[datetime]
+
+
+class SupersededSubscription(Base):
+    """What a subscription was known as, from one decision until another took it back.
+
+    An end that was put off or taken back, or a change of plan that never began: charges as of an
+    instant between the two must still know it. The subscription itself may be gone.
+    """
+
+    __tablename__ = "superseded_subscriptions"
+    __table_args__ = (Index("ix_superseded_subscriptions_org_id", "org_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    subscription_id: Mapped[SubscriptionId]
+    org_id: Mapped[OrgId] = mapped_column(ForeignKey("organizations.id"))
+    plan_id: Mapped[PlanId] = mapped_column(ForeignKey("plans.id"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime | None]
+    trial_ends_at: Mapped[datetime | None]
+    replaces_id: Mapped[SubscriptionId | None]
+    known_from: Mapped[datetime]
+    known_until: Mapped[datetime]
 
 
 class PriceOverride(Base):

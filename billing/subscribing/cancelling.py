@@ -15,11 +15,13 @@ from billing.subscribing.holding import (
     refuse_pending,
 )
 from billing.subscriptions import (
+    decide_end,
     get_plan,
     get_subscription,
     pending_change,
     refuse_pricing_twice,
     refuse_twice,
+    withdraw_subscription,
 )
 
 
@@ -47,9 +49,7 @@ async def cancel_subscription(
         return subscription
     check_end(subscription, ends_at)
     check_reach(org, ends_at)
-    subscription.ends_at = ends_at
-    subscription.ended_at = now
-    await session.flush()
+    await decide_end(session, subscription, ends_at, now)
     await record_act(
         session,
         actor=actor,
@@ -78,12 +78,10 @@ async def resume_subscription(
         raise OrganizationClosed(f"{org.name} is closed, which is not taken back.")
     ends_at = subscription.ends_at
     if (pending := await pending_change(session, subscription, now)) is not None:
-        await session.delete(pending)  # it never began: the audit has it
-        await session.flush()
+        await withdraw_subscription(session, pending, now)
     await refuse_twice(session, org, plan, ends_at, leaving=subscription)
     await refuse_pricing_twice(session, org, plan, ends_at, leaving=subscription)
-    subscription.ends_at = subscription.ended_at = None
-    await session.flush()
+    await decide_end(session, subscription, None, now)
     await record_act(
         session,
         actor=actor,

@@ -17,6 +17,7 @@ from billing.subscribing.holding import (
 )
 from billing.subscriptions import (
     AlreadyOnPlan,
+    decide_end,
     get_plan,
     get_subscription,
     pending_change,
@@ -62,8 +63,7 @@ async def change_plan(  # noqa: PLR0913 - a change has two plans
         recorded_at=now,
     )
     session.add(new)
-    old.ends_at, old.ended_at = moment, now
-    await session.flush()
+    await decide_end(session, old, moment, now)
     await record_act(
         session,
         actor=actor,

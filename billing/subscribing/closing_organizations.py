@@ -10,6 +10,7 @@ from billing.errors import Invalid
 from billing.models import Organization, Subscription
 from billing.rules.periods import ceil_hour
 from billing.subscribing.holding import OrganizationClosed, check_reach, held, open_since
+from billing.subscriptions import decide_end, withdraw_subscription
 
 
 async def close_organization(
@@ -71,9 +72,9 @@ async def _end_everything(
     )
     for subscription in rows.all():
         if subscription.starts_at < closed_at:
-            subscription.ends_at, subscription.ended_at = closed_at, now
+            await decide_end(session, subscription, closed_at, now)
         elif subscription.starts_at > now:
-            await session.delete(subscription)  # a change that was to come
+            await withdraw_subscription(session, subscription, now)  # a change that was to come
         else:
             raise Invalid(
                 f"It was put on a plan at {subscription.starts_at:%Y-%m-%d %H:%M} UTC: close it"

@@ -1,5 +1,6 @@
 """Who is on which plan, and what the plan offers them in a period."""
 
+from billing.subscriptions.deciding import decide_end, withdraw_subscription
 from billing.subscriptions.in_force import (
     NotOnPlan,
     Standing,
@@ -23,6 +24,7 @@ __all__ = [
     "MeterPricedTwice",
     "NotOnPlan",
     "Standing",
+    "decide_end",
     "get_plan",
     "get_subscription",
     "offers_of",
@@ -34,4 +36,5 @@ __all__ = [
     "standing_subscriptions",
     "subscriptions_in",
     "version_name",
+    "withdraw_subscription",
 ]

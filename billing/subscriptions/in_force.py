@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, func, or_, select, true
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -19,6 +19,7 @@ from billing.models import (
     Subscription,
 )
 from billing.rules.periods import Period
+from billing.subscriptions.deciding import subscriptions_known_at
 
 
 class NotOnPlan(NotFound):
@@ -34,36 +35,20 @@ async def subscriptions_in(
 
     Given `known_at`, as they were then: with an end only if that was decided by then.
     """
-    ends_at: ColumnElement[datetime] = func.coalesce(Subscription.ends_at, period.end)
-    known: ColumnElement[bool] = true()
     if known_at is not None:
-        is_decided = or_(Subscription.ended_at.is_(None), Subscription.ended_at <= known_at)
-        ends_at = case((is_decided, ends_at), else_=period.end)
-        known = Subscription.recorded_at <= known_at
+        known = await subscriptions_known_at(session, org_id, known_at)
+        found = [row for row in known if period.overlap(row.starts_at, row.ends_at)]
+        return sorted(found, key=lambda row: (row.starts_at, row.id))
     rows = await session.scalars(
         select(Subscription)
         .where(
             Subscription.org_id == org_id,
             Subscription.starts_at < period.end,
-            ends_at > period.start,
-            known,
+            func.coalesce(Subscription.ends_at, period.end) > period.start,
         )
         .order_by(Subscription.starts_at, Subscription.id)
     )
-    return [_as_known(row, known_at) for row in rows]
-
-
-def _as_known(row: Subscription, known_at: datetime | None) -> Subscription:
-    if known_at is None or row.ended_at is None or row.ended_at <= known_at:
-        return row
-    return Subscription(
-        id=row.id,
-        org_id=row.org_id,
-        plan_id=row.plan_id,
-        starts_at=row.starts_at,
-        trial_ends_at=row.trial_ends_at,
-        replaces_id=row.replaces_id,
-    )
+    return rows.all()
 
 
 async def plans_with_prices(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import subscribing
+from billing.estimates import current_estimate, estimate_as_of
 from billing.invoices import get_invoice, invoices_for_org
 from billing.models import Invoice, Meter, Organization, Subscription
 from billing.rules.lines import LineKind
@@ -53,6 +54,15 @@ class Customer:
             return await subscribing.cancel_subscription(
                 session, self.org, plan, at=at, actor="test", now=self.clock.at
             )
+
+    async def shown(self, at: datetime | None = None) -> str:
+        """The digest of the estimate now, or as it was."""
+        async with self.runtime.sessions() as session:
+            org = await session.get_one(Organization, self.org.id)
+        async with self.runtime.sessions() as session:
+            if at is None:
+                return (await current_estimate(session, org, self.clock.at)).digest
+            return (await estimate_as_of(session, org, at, self.clock.at)).digest
 
     async def resume(self, plan: str) -> Subscription:
         """Go on."""

@@ -9,6 +9,7 @@ from billing.errors import BillingError
 from billing.models import AuditEntry, InvoiceStatus, Subscription
 from billing.rules.invoicing import Settlement
 from billing.rules.lines import LineKind
+from billing.verifying import checks_counted, verify_unchecked
 from tests.billing.subscribing.conftest import (
     DECEMBER,
     JANUARY,
@@ -69,6 +70,42 @@ async def test_a_subscription_that_is_resumed_was_never_cancelled(on_pro: Custom
         "subscription.cancelled",
         "subscription.resumed",
     ]
+
+
+@pytest.mark.parametrize("decided", ["an end", "a change"])
+async def test_what_was_taken_back_is_known_to_the_time_between(
+    on_pro: Customer, decided: str
+) -> None:
+    shown = {on_pro.clock.at: await on_pro.shown()}
+    on_pro.clock.advance(timedelta(hours=1))
+    if decided == "an end":
+        await on_pro.cancel("pro", NOVEMBER_16)
+    else:
+        await on_pro.change("pro", "max", NOVEMBER_16)
+    between = on_pro.clock.at
+    shown[between] = await on_pro.shown()
+    on_pro.clock.advance(timedelta(hours=1))
+    await on_pro.resume("pro")
+    shown[on_pro.clock.at] = await on_pro.shown()
+    on_pro.clock.advance(timedelta(days=1))
+
+    assert {at: await on_pro.shown(at) for at in shown} == shown
+    assert len(set(shown.values())) == 2
+
+
+async def test_an_invoice_stays_verified_when_the_end_it_knew_is_taken_back(
+    on_pro: Customer,
+) -> None:
+    await on_pro.cancel("pro", DECEMBER + timedelta(days=15))
+    await on_pro.on(DECEMBER + timedelta(days=2))
+    half = [line.amount_minor for line in (await on_pro.invoice_of(NOVEMBER)).lines]
+    on_pro.clock.advance(timedelta(hours=1))
+    await on_pro.resume("pro")
+    await verify_unchecked(on_pro.runtime)
+
+    assert half == [1403]
+    async with on_pro.runtime.sessions() as session:
+        assert await checks_counted(session) == {True: 2, False: 0}
 
 
 async def test_cancelling_again_changes_nothing(on_pro: Customer) -> None:
