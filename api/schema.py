@@ -11,6 +11,7 @@ from api.limits import TOKENS_MAX, Limits
 from api.mutations.accounts import AccountMutations
 from api.mutations.charges import ChargeMutations
 from api.mutations.corrections import CorrectionMutations
+from api.mutations.organizations import OrganizationMutations
 from api.mutations.overrides import OverrideMutations
 from api.mutations.reductions import ReductionMutations
 from api.mutations.subscriptions import SubscriptionMutations
@@ -28,6 +29,7 @@ class Mutation(
     OverrideMutations,
     ReductionMutations,
     AccountMutations,
+    OrganizationMutations,
 ):
     """By noun."""
 

@@ -33,12 +33,18 @@ _STRIPE_TEST_PREFIXES = ("sk_test_", "rk_test_")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SECRET_KEY_CHARACTERS_MIN = 32
+_DAYS = re.compile(r"[1-9]\d?")
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All there is to configure. `stripe_api_base` None means Stripe itself."""
+    """All there is to configure. `stripe_api_base` None means Stripe itself.
+
+    `payment_retry_days` are the days after one attempt to collect on which the next is made, as set
+    up in Stripe's Dashboard; empty where Stripe's Smart Retries choose. `reconcile_repairs` says
+    whether scheduled comparisons mend what is safe, or only tell.
+    """
 
     environment: Environment
     database_url: str
@@ -50,6 +56,8 @@ class Settings:
     base_url: str
     log_level: str
     stripe_limits: StripeLimits = field(default_factory=StripeLimits)
+    payment_retry_days: tuple[int, ...] = ()
+    reconcile_repairs: bool = True
 
     @property
     def is_sandbox(self) -> bool:
@@ -81,6 +89,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         base_url=_base_url(given.get("BASE_URL", "http://127.0.0.1:8000")),
         log_level=_log_level(given.get("LOG_LEVEL", "INFO")),
         stripe_limits=_stripe_limits(given),
+        payment_retry_days=_retry_days(given.get("PAYMENT_RETRY_DAYS", "")),
+        reconcile_repairs=_switch(given, "RECONCILE_REPAIRS", default=True),
     )
     _refuse_dangerous(settings)
     return settings
@@ -174,6 +184,23 @@ def _positive(given: Mapping[str, str], name: str, default: float) -> float:
     if not _NUMBER.fullmatch(text) or float(text) == 0:
         raise SettingError(f"{name} must be a positive number, as 20 or 0.8.")
     return float(text)
+
+
+def _retry_days(value: str) -> tuple[int, ...]:
+    days = _list(value)
+    if not all(_DAYS.fullmatch(day) for day in days):
+        raise SettingError(
+            "PAYMENT_RETRY_DAYS must be days separated by commas, as 3,5,7: those after one attempt"
+            " on which Stripe makes the next. Leave it empty for Stripe's Smart Retries."
+        )
+    return tuple(map(int, days))
+
+
+def _switch(given: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = given.get(name, "").strip().lower()
+    if text not in {"", "on", "off"}:
+        raise SettingError(f"{name} must be on or off.")
+    return default if not text else text == "on"
 
 
 def _secret_key(value: str) -> str:

@@ -2,7 +2,12 @@
 
 import click
 
-from billing.accounts import NewOrganization, create_organization
+from billing.accounts import (
+    NewOrganization,
+    change_organization,
+    create_organization,
+    get_organization,
+)
 from billing.models import Organization
 from billing.runtime import Runtime
 from commands.console import json_option, show
@@ -41,3 +46,31 @@ async def _create(runtime: Runtime, new: NewOrganization) -> Organization:
     now = await runtime.now()
     async with runtime.sessions.begin() as session:
         return await create_organization(session, new, actor=ACTOR, now=now)
+
+
+@orgs.command()
+@click.argument("slug")
+@click.option("--name", help="For people, and on invoices from now on.")
+@click.option("--billing-email", help="Where invoices are sent from now on.")
+@json_option
+def change(slug: str, name: str | None, billing_email: str | None, as_json: bool) -> None:
+    """Change the name or the billing address of SLUG; Stripe's customer follows."""
+    if name is None and billing_email is None:
+        raise click.UsageError("Give --name, --billing-email, or both.")
+    org, is_other = run(lambda runtime: _change(runtime, slug, name, billing_email))
+    answer = {"slug": slug, "name": org.name, "billing_email": org.billing_email}
+    text = f"{org.name}, {org.billing_email}{'' if is_other else ': as before'}."
+    show(answer | {"changed": is_other}, text, as_json=as_json)
+
+
+async def _change(
+    runtime: Runtime, slug: str, name: str | None, billing_email: str | None
+) -> tuple[Organization, bool]:
+    now = await runtime.now()
+    async with runtime.sessions.begin() as session:
+        org = await get_organization(session, slug)
+        is_other = await change_organization(
+            session, org, name=name, billing_email=billing_email, actor=ACTOR, now=now
+        )
+    await runtime.nudges.enqueue("push_customers")
+    return org, is_other

@@ -1,4 +1,4 @@
-"""Acting on what Stripe told us."""
+"""Acting on what Stripe told us, and asking for what it did not."""
 
 from typing import Any
 
@@ -8,3 +8,8 @@ from billing import stripe_events
 async def handle_stripe_events(ctx: dict[str, Any]) -> None:
     """Handle every event in the inbox that is due."""
     await stripe_events.handle_due(ctx["runtime"])
+
+
+async def backfill_stripe_events(ctx: dict[str, Any]) -> None:
+    """Read Stripe's list of events once an hour; asked for oftener, it is not due."""
+    await stripe_events.backfill_due(ctx["runtime"])

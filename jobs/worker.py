@@ -26,13 +26,22 @@ from jobs.close_periods import close_periods
 from jobs.fold_usage import fold_usage
 from jobs.purge_quarantine import purge_quarantine
 from jobs.push_credit_notes import push_credit_notes
+from jobs.push_customers import push_customers
 from jobs.push_invoices import push_invoices
-from jobs.stripe_events import handle_stripe_events
+from jobs.reconcile import reconcile
+from jobs.stripe_events import backfill_stripe_events, handle_stripe_events
 from jobs.verify_invoices import verify_invoices
 
 log = logging.getLogger(__name__)
 
-SWEPT = (fold_usage, close_periods, push_invoices, push_credit_notes, handle_stripe_events)
+SWEPT = (
+    fold_usage,
+    close_periods,
+    push_invoices,
+    push_credit_notes,
+    push_customers,
+    handle_stripe_events,
+)
 SWEEP_SECONDS = set(range(0, 60, 5))
 JOB_TIMEOUT_SECONDS = 280
 REDIS_PAUSE_SECONDS = 2
@@ -77,6 +86,8 @@ def worker_of(settings: Settings) -> Worker:
             *(cron(job, second=SWEEP_SECONDS, timeout=JOB_TIMEOUT_SECONDS) for job in sweeps),
             cron(one_at_a_time(check_heartbeats), second=30, timeout=JOB_TIMEOUT_SECONDS),
             cron(one_at_a_time(verify_invoices), second=45, timeout=JOB_TIMEOUT_SECONDS),
+            cron(one_at_a_time(backfill_stripe_events), second=10, timeout=JOB_TIMEOUT_SECONDS),
+            cron(one_at_a_time(reconcile), second=20, timeout=JOB_TIMEOUT_SECONDS),
             cron(purge_quarantine, minute=7, second=0),
         ],
         redis_settings=redis_settings(settings),

@@ -2,6 +2,7 @@
 
 from billing.accounts.organizations import (
     NewOrganization,
+    change_organization,
     create_organization,
     get_organization,
     get_organization_by_id,
@@ -35,6 +36,7 @@ __all__ = [
     "OrganizationNotFound",
     "Viewer",
     "add_member",
+    "change_organization",
     "create_organization",
     "create_user",
     "get_organization",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Text, any_, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.accounts.uniqueness import Taken, add_unique
@@ -15,7 +15,7 @@ from billing.accounts.viewers import OrganizationNotFound, Viewer
 from billing.audit import record_act
 from billing.errors import Invalid
 from billing.ids import OrgId
-from billing.models import Organization
+from billing.models import CustomerUpdate, Organization
 from billing.names import checked_email, checked_name, checked_slug
 from billing.rules.money import Currency
 from billing.rules.periods import period_at
@@ -121,6 +121,58 @@ async def create_organization(
         now=now,
     )
     return organization
+
+
+async def change_organization(
+    session: AsyncSession,
+    organization: Organization,
+    *,
+    name: str | None = None,
+    billing_email: str | None = None,
+    actor: str,
+    now: datetime,
+) -> bool:
+    """Let its name, its billing address or both be others; False when they are so already.
+
+    Issued invoices stay as they were sent. Stripe is told by `customers`, of the latest only.
+    Raises `Invalid` naming the field.
+    """
+    held = await session.get_one(
+        Organization, organization.id, with_for_update=True, populate_existing=True
+    )
+    before = {"name": held.name, "billing_email": held.billing_email}
+    if name is not None:
+        held.name = checked_name(name)
+    if billing_email is not None:
+        held.billing_email = checked_email(billing_email, field="billingEmail")
+    if before == {"name": held.name, "billing_email": held.billing_email}:
+        return False
+    await session.execute(_note_change(held.id, now))
+    await record_act(
+        session,
+        actor=actor,
+        action="organization.changed",
+        subject=held.slug,
+        org_id=held.id,
+        details={"was": before},
+        now=now,
+    )
+    return True
+
+
+def _note_change(org_id: OrgId, now: datetime) -> Insert:
+    """A note for Stripe in the same transaction, also for one that Stripe does not know yet.
+
+    Its customer may be being made at this very moment, of what the organization was called before.
+    """
+    return (
+        insert(CustomerUpdate)
+        .values(org_id=org_id, revision=1, pushed_revision=0, attempts=0, next_attempt_at=now)
+        .on_conflict_do_update(
+            index_elements=[CustomerUpdate.org_id],
+            set_={"revision": CustomerUpdate.revision + 1, "next_attempt_at": now},
+        )
+    )
 
 
 async def _added(session: AsyncSession, new: NewOrganization, now: datetime) -> Organization:

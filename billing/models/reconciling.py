@@ -21,10 +21,11 @@ class RunScope(StrEnum):
 
 
 class RunState(StrEnum):
-    """READING pages of Stripe's list, COMPARING both sides, DONE, or FAILED with its error."""
+    """READING pages of Stripe's list, COMPARING both sides, REPAIRING; DONE, or FAILED for good."""
 
     READING = "READING"
     COMPARING = "COMPARING"
+    REPAIRING = "REPAIRING"
     DONE = "DONE"
     FAILED = "FAILED"
 
@@ -42,7 +43,7 @@ class ReconciliationRun(Base):
         Index(
             "ix_reconciliation_runs_due",
             "next_attempt_at",
-            postgresql_where=text("state IN ('READING', 'COMPARING')"),
+            postgresql_where=text("finished_at IS NULL"),
         ),
         Index("ix_reconciliation_runs_started_at", "started_at"),
     )
@@ -63,6 +64,9 @@ class ReconciliationRun(Base):
     list_calls: Mapped[int] = mapped_column(default=0)
     repair_calls: Mapped[int] = mapped_column(default=0)
     invoices_read: Mapped[int] = mapped_column(default=0)
+    counts: Mapped[Json] = mapped_column(default=dict)
+    """How many differences of each kind; of very many not all have a row."""
+
     repaired: Mapped[int] = mapped_column(default=0)
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]

@@ -50,15 +50,17 @@ MEANINGS = {
 class Situation:
     """What decides on a repair. `is_stopped`: a push that waits for a person already.
 
-    `is_void`: void here. `is_issued`, of a duplicate: no mere draft, or the one that our sync
-    names. `is_balance`: Stripe's customer balance took part.
+    `is_settled`: not open here, so that pushing it could charge twice. `is_void`: void here.
+    `is_issued`, of a duplicate: no mere draft. `is_unexplained`: money moved at Stripe that our
+    books know nothing of, a customer balance or a credit note of somebody else's.
     """
 
     kind: DriftKind
     is_stopped: bool = False
+    is_settled: bool = False
     is_void: bool = False
     is_issued: bool = False
-    is_balance: bool = False
+    is_unexplained: bool = False
 
 
 def repair_of(situation: Situation) -> Repair:
@@ -68,14 +70,14 @@ def repair_of(situation: Situation) -> Repair:
 
 
 _REPAIRS: dict[DriftKind, tuple[Repair, tuple[str, ...]]] = {
-    DriftKind.MISSING: (Repair.PUSH, ()),
-    DriftKind.NOT_SYNCED: (Repair.PUSH, ("is_stopped", "is_void")),
+    DriftKind.MISSING: (Repair.PUSH, ("is_stopped", "is_settled")),
+    DriftKind.NOT_SYNCED: (Repair.PUSH, ("is_stopped", "is_settled")),
     DriftKind.ORPHAN: (Repair.PERSON, ()),
     DriftKind.FOREIGN: (Repair.NOTHING, ()),
     DriftKind.DUPLICATE: (Repair.DELETE_DRAFT, ("is_issued",)),
     DriftKind.AMOUNT_DRIFT: (Repair.PERSON, ()),
     DriftKind.STATUS_DRIFT: (Repair.REFETCH, ("is_void",)),
-    DriftKind.STUCK_DRAFT: (Repair.PUSH, ("is_stopped", "is_void")),
-    DriftKind.PAYMENT_DRIFT: (Repair.REFETCH, ("is_balance",)),
+    DriftKind.STUCK_DRAFT: (Repair.PUSH, ("is_stopped", "is_settled")),
+    DriftKind.PAYMENT_DRIFT: (Repair.REFETCH, ("is_unexplained",)),
 }
 """The usual repair of each kind, and what makes it a person's."""

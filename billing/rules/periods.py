@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
+from billing.errors import Invalid
+
 YEARS = range(1970, 2200)
 """Of every instant we take in: the first and last ones there are become infinities in PostgreSQL's
 driver, and no arithmetic can step past them."""
@@ -89,6 +91,17 @@ def period_at(instant: datetime, anchor_day: int) -> Period:
     if instant >= this:
         return Period(this, _anchor(*_month_after(this), anchor_day))
     return Period(_anchor(*_month_before(instant), anchor_day), this)
+
+
+def month_named(text: str) -> Period:
+    """The calendar month that `2026-11` names. Raises `Invalid`."""
+    try:
+        start = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        start = None
+    if start is None or f"{start:%Y-%m}" != text:
+        raise Invalid(f"A month is written like 2026-11, not {text[:20]!r}.", field="period")
+    return period_at(start, 1)
 
 
 def period_after(period: Period, anchor_day: int) -> Period:

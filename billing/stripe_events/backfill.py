@@ -17,6 +17,7 @@ from billing.models import EventOrigin, StripeEventCursor
 from billing.runtime import Runtime
 from billing.stripe_events.inbox import receive
 from billing.stripe_events.nouns import HANDLED_TYPES
+from billing.stripe_limits import Lane, in_lane
 from billing.stripe_protocol import EventQuery
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ async def backfill_due(runtime: Runtime) -> int | None:
     try:
         while start < now and asyncio.get_running_loop().time() < deadline:
             end = min(start + SLICE, now)
-            found += await _read(runtime, start, end, now)
+            with in_lane(Lane.REFETCH):
+                found += await _read(runtime, start, end, now)
             await _advance(runtime, end, now + LEASE, found)
             start = end
     except Unavailable as error:

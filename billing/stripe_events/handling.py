@@ -18,6 +18,7 @@ from billing.models import Outcome, StripeEvent
 from billing.runtime import Runtime
 from billing.stripe_events.nouns import INVOICE, noun_of
 from billing.stripe_events.refreshing import refresh
+from billing.stripe_limits import Lane, in_lane
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,9 @@ async def handle_due(runtime: Runtime) -> int:
     tried = 0
     while loop.time() < deadline and (claimed := await _claim(runtime)):
         tried += len(claimed)
-        for about, events in _by_object(claimed).items():
-            await _handle(runtime, about, events)
+        with in_lane(Lane.REFETCH):
+            for about, events in _by_object(claimed).items():
+                await _handle(runtime, about, events)
     return tried
 
 

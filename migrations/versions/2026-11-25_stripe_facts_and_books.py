@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("list_calls", sa.BigInteger(), nullable=False),
         sa.Column("repair_calls", sa.BigInteger(), nullable=False),
         sa.Column("invoices_read", sa.BigInteger(), nullable=False),
+        sa.Column("counts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("repaired", sa.BigInteger(), nullable=False),
         sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
@@ -56,7 +57,7 @@ def upgrade() -> None:
         "reconciliation_runs",
         ["next_attempt_at"],
         unique=False,
-        postgresql_where=sa.text("state IN ('READING', 'COMPARING')"),
+        postgresql_where=sa.text("finished_at IS NULL"),
     )
     op.create_index(
         "ix_reconciliation_runs_started_at", "reconciliation_runs", ["started_at"], unique=False

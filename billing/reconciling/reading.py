@@ -1,0 +1,66 @@
+"""Runs and what they found, for staff."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.accounts import organizations_by_id
+from billing.models import Drift, Organization, ReconciliationRun, RunScope
+
+PAGE_SIZE_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One difference, and whose invoice it is about; None for nobody's."""
+
+    drift: Drift
+    org: Organization | None
+
+
+async def latest_runs(session: AsyncSession, *, limit: int) -> Sequence[ReconciliationRun]:
+    """The newest first."""
+    rows = await session.scalars(
+        select(ReconciliationRun)
+        .order_by(ReconciliationRun.started_at.desc(), ReconciliationRun.id.desc())
+        .limit(min(limit, PAGE_SIZE_MAX))
+    )
+    return rows.all()
+
+
+async def drifts_of(session: AsyncSession, run_id: UUID, *, limit: int) -> Sequence[Found]:
+    """What a run found: what waits for a person first, what is none of ours last."""
+    rows = await session.scalars(
+        select(Drift)
+        .where(Drift.run_id == run_id)
+        .order_by(
+            Drift.repair == "NOTHING",
+            Drift.repaired_at.is_not(None),
+            Drift.repair != "PERSON",
+            Drift.kind,
+            Drift.number,
+            Drift.id,
+        )
+        .limit(min(limit, PAGE_SIZE_MAX * 50))
+    )
+    drifts = rows.all()
+    orgs = await organizations_by_id(session, {x.org_id for x in drifts if x.org_id is not None})
+    return [Found(x, orgs.get(x.org_id) if x.org_id else None) for x in drifts]
+
+
+async def unrepaired_counts(session: AsyncSession) -> dict[str, int]:
+    """Of the last finished look at everything: how many differences of each kind, for alarms."""
+    run = await session.scalar(
+        select(ReconciliationRun)
+        .where(
+            ReconciliationRun.finished_at.is_not(None), ReconciliationRun.scope == RunScope.WINDOW
+        )
+        .order_by(ReconciliationRun.started_at.desc())
+        .limit(1)
+    )
+    if run is None:
+        return {}
+    return {kind: count for kind, count in run.counts.items() if kind != "FOREIGN"}

@@ -1,0 +1,325 @@
+"""A run from its start to its end: pages are read, then compared, then what is safe is mended.
+
+Each page is committed with the cursor that leads to the next, so that a run goes on where a crash
+or a limit stopped it, in whatever worker comes first. A lease keeps two from the same run.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.errors import BillingError, Unavailable
+from billing.models import (
+    Invoice,
+    InvoiceSync,
+    ReconciliationRun,
+    RunScope,
+    RunState,
+    StripeSnapshot,
+    SyncState,
+)
+from billing.reconciling.comparing import compare
+from billing.reconciling.pages import queries_of, read_page
+from billing.reconciling.repairing import repair_next
+from billing.rules.periods import month_named
+from billing.runtime import Runtime
+from billing.stripe_limits import Lane, in_lane
+
+log = logging.getLogger(__name__)
+
+SETTLING = timedelta(minutes=15)
+"""What Stripe made in this time is left out: it may be on its way."""
+
+WINDOW = timedelta(days=45)
+UNSETTLED_WINDOW = timedelta(days=400)
+CLOCK_SLACK = timedelta(hours=1)
+NIGHTLY_HOUR = 3
+HOURLY = timedelta(hours=1)
+LEASE = timedelta(minutes=5)
+BUDGET_SECONDS = 200
+ATTEMPTS_MAX = 100
+RUNS_WITH_SNAPSHOTS = 3
+_SCHEDULING_LOCK = 0x7265636F
+
+
+class Overtaken(Exception):
+    """The lease ran out and another worker goes on with the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be compared, and whether what is safe is mended: by default nothing is touched.
+
+    `period` is a month such as `2026-11`; it makes the scope PERIOD.
+    """
+
+    scope: RunScope = RunScope.WINDOW
+    period: str | None = None
+    is_repairing: bool = False
+
+
+async def start_run(
+    session: AsyncSession, wanted: Wanted, *, actor: str, now: datetime
+) -> ReconciliationRun:
+    """Queue a run; the sweep does the rest. Raises `Invalid` for what is no month."""
+    start, end = await _window(session, wanted, now)
+    run = ReconciliationRun(
+        scope=RunScope.PERIOD if wanted.period else wanted.scope,
+        state=RunState.READING,
+        period=wanted.period,
+        window_start=start,
+        window_end=end,
+        is_repairing=wanted.is_repairing,
+        actor=actor,
+        counts={},
+        next_attempt_at=now,
+        started_at=now,
+    )
+    session.add(run)
+    await session.flush()
+    await _forget_old_snapshots(session)
+    return run
+
+
+async def _window(
+    session: AsyncSession, wanted: Wanted, now: datetime
+) -> tuple[datetime, datetime]:
+    end = now - SETTLING
+    if wanted.period is not None:
+        month = month_named(wanted.period)
+        span = (
+            await session.execute(
+                select(
+                    func.min(Invoice.issued_at).label("first"),
+                    func.max(func.coalesce(InvoiceSync.pushed_at, now)).label("last"),
+                )
+                .join(InvoiceSync, InvoiceSync.invoice_id == Invoice.id)
+                .where(
+                    Invoice.period_start >= month.start,
+                    Invoice.period_start < month.end,
+                    InvoiceSync.state != SyncState.NOT_NEEDED,
+                )
+            )
+        ).one()
+        if span.first is None:
+            return end, end
+        start = min(span.first, end)
+        return start, max(start, min(end, span.last + CLOCK_SLACK))
+    return now - (UNSETTLED_WINDOW if wanted.scope is RunScope.UNSETTLED else WINDOW), end
+
+
+async def _forget_old_snapshots(session: AsyncSession) -> None:
+    latest = (
+        select(ReconciliationRun.id)
+        .order_by(ReconciliationRun.started_at.desc(), ReconciliationRun.id.desc())
+        .limit(RUNS_WITH_SNAPSHOTS)
+    )
+    unfinished = select(ReconciliationRun.id).where(ReconciliationRun.finished_at.is_(None))
+    await session.execute(
+        delete(StripeSnapshot).where(
+            StripeSnapshot.run_id.not_in(latest), StripeSnapshot.run_id.not_in(unfinished)
+        )
+    )
+
+
+async def schedule_runs(runtime: Runtime) -> None:
+    """Every night the last 45 days, every hour what is not settled yet; once, whoever asks."""
+    now = await runtime.now()
+    async with runtime.sessions.begin() as session:
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEDULING_LOCK})
+        tonight = now.replace(hour=NIGHTLY_HOUR, minute=0, second=0, microsecond=0)
+        if tonight > now:
+            tonight -= timedelta(days=1)
+        is_repairing = runtime.settings.reconcile_repairs
+        for scope, since in (
+            (RunScope.WINDOW, tonight),
+            (RunScope.UNSETTLED, now - HOURLY + timedelta(seconds=1)),
+        ):
+            if await _has_run(session, scope, since):
+                continue
+            wanted = Wanted(scope, is_repairing=is_repairing)
+            await start_run(session, wanted, actor="schedule", now=now)
+
+
+async def _has_run(session: AsyncSession, scope: RunScope, since: datetime) -> bool:
+    found = await session.scalar(
+        select(ReconciliationRun.id)
+        .where(
+            ReconciliationRun.scope == scope,
+            ReconciliationRun.actor == "schedule",
+            ReconciliationRun.started_at >= since,
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def reconcile_due(runtime: Runtime) -> int:
+    """Go on with every run that is due; answers how many were brought to their end."""
+    deadline = asyncio.get_running_loop().time() + BUDGET_SECONDS
+    finished = 0
+    while asyncio.get_running_loop().time() < deadline and (run := await _claim(runtime)):
+        with in_lane(Lane.REFETCH):
+            finished += await _advance_safely(runtime, run, deadline)
+    return finished
+
+
+async def finish_run(runtime: Runtime, run_id: UUID) -> ReconciliationRun:
+    """Bring one run to its end here and now.
+
+    Raises `Unavailable` when Stripe is away: the worker's sweep goes on with it then.
+    """
+    run = await _claim(runtime, run_id)
+    while run is not None and run.finished_at is None:
+        run = await _step(runtime, run)
+    async with runtime.sessions() as session:
+        return await session.get_one(ReconciliationRun, run_id)
+
+
+async def _claim(runtime: Runtime, run_id: UUID | None = None) -> ReconciliationRun | None:
+    now = await runtime.now()
+    due = (
+        select(ReconciliationRun.id)
+        .where(ReconciliationRun.finished_at.is_(None), ReconciliationRun.next_attempt_at <= now)
+        .order_by(ReconciliationRun.next_attempt_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if run_id is not None:
+        due = due.where(ReconciliationRun.id == run_id)
+    async with runtime.sessions.begin() as session:
+        claimed: ReconciliationRun | None = await session.scalar(
+            update(ReconciliationRun)
+            .where(ReconciliationRun.id.in_(due))
+            .values(next_attempt_at=now + LEASE, claim=ReconciliationRun.claim + 1)
+            .returning(ReconciliationRun)
+            .execution_options(synchronize_session=False)
+        )
+        return claimed
+
+
+async def _advance_safely(runtime: Runtime, run: ReconciliationRun, deadline: float) -> bool:
+    """Until the end, the deadline, or trouble; answers whether it was the end."""
+    now = await runtime.now()
+    try:
+        while run.finished_at is None and asyncio.get_running_loop().time() < deadline:
+            run = await _step(runtime, run)
+    except Overtaken:
+        log.warning("reconciliation %s: another worker goes on with it", run.id)
+        return False
+    except Unavailable as error:
+        pause = error.retry_after
+        await _postpone(runtime, run, now + pause, error, is_failure=not error.is_rate_limit)
+        return False
+    except BillingError as error:
+        await _stop(runtime, run, error)
+        return True
+    if run.finished_at is None:
+        await _postpone(runtime, run, now, None, is_failure=False)
+    return run.finished_at is not None
+
+
+async def _step(runtime: Runtime, run: ReconciliationRun) -> ReconciliationRun:
+    match run.state:
+        case RunState.READING:
+            return await _read(runtime, run)
+        case RunState.COMPARING:
+            return await _compare(runtime, run)
+        case _:
+            return await _repair(runtime, run)
+
+
+async def _read(runtime: Runtime, run: ReconciliationRun) -> ReconciliationRun:
+    query = queries_of(run)[run.stage]
+    page = await runtime.stripe.list_invoices(query, run.cursor)
+    async with runtime.sessions.begin() as session:
+        held = await _held(session, run, await runtime.now())
+        await read_page(session, held.id, page)
+        held.list_calls += 1
+        held.invoices_read += len(page.invoices)
+        held.cursor = page.cursor
+        if page.cursor is None:
+            held.stage += 1
+            if held.stage == len(queries_of(held)):
+                held.state = RunState.COMPARING
+        return held
+
+
+async def _compare(runtime: Runtime, run: ReconciliationRun) -> ReconciliationRun:
+    now = await runtime.now()
+    async with runtime.sessions.begin() as session:
+        held = await _held(session, run, now)
+        await compare(session, held, now)
+        if held.is_repairing:
+            held.state = RunState.REPAIRING
+        else:
+            _finish(held, now)
+    _tell(held)
+    return held
+
+
+async def _repair(runtime: Runtime, run: ReconciliationRun) -> ReconciliationRun:
+    mended = await repair_next(runtime, run)
+    async with runtime.sessions.begin() as session:
+        held = await _held(session, run, await runtime.now())
+        if mended is None:
+            _finish(held, await runtime.now())
+        else:
+            held.repair_calls += mended.calls
+            held.repaired += mended.is_repaired
+        return held
+
+
+def _finish(run: ReconciliationRun, now: datetime) -> None:
+    run.state = RunState.DONE
+    run.finished_at = now
+    run.error_code = run.error_message = None
+
+
+def _tell(run: ReconciliationRun) -> None:
+    found = {kind: count for kind, count in run.counts.items() if kind != "FOREIGN"}
+    if found:
+        log.error("reconciliation %s found %s", run.id, found)
+
+
+async def _held(session: AsyncSession, run: ReconciliationRun, now: datetime) -> ReconciliationRun:
+    """The row, locked and its lease renewed, if it is still ours. Raises `Overtaken`."""
+    held = await session.get_one(ReconciliationRun, run.id, with_for_update=True)
+    if held.claim != run.claim or held.finished_at is not None:
+        raise Overtaken
+    held.next_attempt_at = now + LEASE
+    return held
+
+
+async def _postpone(
+    runtime: Runtime,
+    run: ReconciliationRun,
+    at: datetime,
+    error: BillingError | None,
+    *,
+    is_failure: bool,
+) -> None:
+    async with runtime.sessions.begin() as session:
+        held = await session.get_one(ReconciliationRun, run.id, with_for_update=True)
+        if held.claim != run.claim:
+            return
+        held.next_attempt_at = at
+        held.attempts += is_failure
+        if error is not None:
+            held.error_code, held.error_message = error.code, str(error)
+        if held.attempts >= ATTEMPTS_MAX:
+            held.state, held.finished_at = RunState.FAILED, await runtime.now()
+
+
+async def _stop(runtime: Runtime, run: ReconciliationRun, error: BillingError) -> None:
+    log.error("reconciliation %s stopped: %s: %s", run.id, error.code, error)
+    async with runtime.sessions.begin() as session:
+        held = await session.get_one(ReconciliationRun, run.id, with_for_update=True)
+        if held.claim == run.claim:
+            held.state, held.finished_at = RunState.FAILED, await runtime.now()
+            held.error_code, held.error_message = error.code, str(error)
