@@ -17,7 +17,7 @@ from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.ids import Ids
 from sandbox.stripe.memory import Memory
 from sandbox.stripe.server import serving
-from sandbox.stripe.webhooks import event_body
+from sandbox.stripe.event_body import snapshot
 from sandbox.stripe.world import COLLECTION_DELAY_S, World
 
 _STRIPE_SEED = 2026
@@ -53,7 +53,7 @@ class Stage:
         news = list(self.fake.world.events)[: len(self.fake.world.events) - self.told]
         async with self.runtime.sessions.begin() as session:
             for event in reversed(news):
-                body = msgspec.json.decode(msgspec.json.encode(event_body(event)))
+                body = msgspec.json.decode(msgspec.json.encode(snapshot(event)))
                 await stripe_events.receive(session, body, self.clock.at)
         self.told += len(news)
         await stripe_events.handle_due(self.runtime)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from datetime import datetime
 
 import uvicorn
 
@@ -29,11 +30,15 @@ def main(arguments: list[str] | None = None, now: Now = wall_clock) -> None:
     world.knobs = Knobs(default_card=options.default_card)
     world.limits = PUBLISHED.get(options.limits, UNLIMITED)
     world.postbox.endpoints = _endpoints(options)
-    fill(world, options.invoices, unix(asyncio.run(now())))
+    fill(world, options.invoices, unix(asyncio.run(_read(now))))
     sys.stdout.write(f"Fake Stripe, NOT REAL, on {address}\n")
     sys.stdout.flush()
     config = uvicorn.Config(FakeStripe(world, now, TICK_S), log_level="warning", ws="none")
     uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _read(now: Now) -> datetime:
+    return await now()
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from billing.clock import Now, wall_clock
 from sandbox.stripe import (
+    core_events,
     credit_notes,
     customers,
     events,
@@ -26,6 +27,7 @@ from sandbox.stripe import (
     lifecycle,
     lines,
     payment_methods,
+    webhook_endpoints,
 )
 from sandbox.stripe.connection import Doorway
 from sandbox.stripe.control import obey, report
@@ -46,6 +48,8 @@ ROOMS = (
     lifecycle,
     credit_notes,
     events,
+    core_events,
+    webhook_endpoints,
 )
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation for room in ROOMS for operation in room.OPERATIONS

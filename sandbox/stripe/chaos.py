@@ -7,19 +7,32 @@ import msgspec
 
 
 class Fault(StrEnum):
-    """What can go wrong. `…_commit` says on which side of the saved change it goes wrong."""
+    """What can go wrong. `…_commit` says on which side of the saved change it goes wrong; a cut
+    answer is one of a change that is saved. REORDER sends an event before those that wait; HIDE is
+    Stripe failing to make the event at all, so that no list has it either.
+    """
 
     DOWN = "down"
     RATE_LIMIT = "rate_limit"
     SLOW = "slow"
+    CUT_MID_BODY = "cut_mid_body"
     TIMEOUT_AFTER_COMMIT = "timeout_after_commit"
     ERROR_BEFORE_COMMIT = "error_before_commit"
     ERROR_AFTER_COMMIT = "error_after_commit"
     DROP_WEBHOOK = "drop_webhook"
     DUPLICATE_WEBHOOK = "duplicate_webhook"
+    DELAY_WEBHOOK = "delay_webhook"
+    REORDER_WEBHOOK = "reorder_webhook"
+    HIDE_EVENT = "hide_event"
 
 
-WEBHOOK_FAULTS = (Fault.DROP_WEBHOOK, Fault.DUPLICATE_WEBHOOK)
+EVENT_FAULTS = (
+    Fault.DROP_WEBHOOK,
+    Fault.DUPLICATE_WEBHOOK,
+    Fault.DELAY_WEBHOOK,
+    Fault.REORDER_WEBHOOK,
+    Fault.HIDE_EVENT,
+)
 
 RateLimitReason = Literal[
     "global-rate",
@@ -33,9 +46,10 @@ RateLimitReason = Literal[
 class Switch(msgspec.Struct, forbid_unknown_fields=True):
     """One fault, switched on.
 
-    `operation` is spelled `POST /v1/invoices/{invoice}/add_lines`; for a webhook fault it is an
+    `operation` is spelled `POST /v1/invoices/{invoice}/add_lines`; for a fault of events it is an
     event type; None means any. `calls` counts down and the switch goes off at zero; None stays.
-    `how` is for DOWN: a 503, or the connection closed without a byte. `delay_ms` is for SLOW.
+    `how` is for DOWN: a 503, or the connection closed without a byte. `delay_ms` is for SLOW and,
+    in whole seconds of the fake's clock, for DELAY_WEBHOOK.
     """
 
     operation: str | None = None

@@ -19,7 +19,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sandbox.stripe.chaos import WEBHOOK_FAULTS, Fault, Switch
+from sandbox.stripe.chaos import EVENT_FAULTS, Fault, Switch
 from sandbox.stripe.errors import Body
 from sandbox.stripe.limits import UNLIMITED, Limits
 from sandbox.stripe.records import Card
@@ -27,6 +27,7 @@ from sandbox.stripe.webhooks import Endpoint
 from sandbox.stripe.world import Knobs, World
 
 Switches = bool | Switch | list[Switch] | UnsetType
+SHOWN_OF_ENDPOINTS = ("id", "url", "enabled_events", "payload", "api_version", "status")
 Seconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -39,11 +40,15 @@ class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     down: Switches = UNSET
     rate_limit: Switches = UNSET
     slow: Switches = UNSET
+    cut_mid_body: Switches = UNSET
     timeout_after_commit: Switches = UNSET
     error_before_commit: Switches = UNSET
     error_after_commit: Switches = UNSET
     drop_webhook: Switches = UNSET
     duplicate_webhook: Switches = UNSET
+    delay_webhook: Switches = UNSET
+    reorder_webhook: Switches = UNSET
+    hide_event: Switches = UNSET
     limits: Limits | UnsetType | None = UNSET
     default_card: Card | UnsetType = UNSET
     cards: dict[str, Card | None] = {}
@@ -56,7 +61,7 @@ def obey(world: World, payload: bytes, operations: Collection[str]) -> None:
     """Do what a POST says, or nothing: raises `msgspec.MsgspecError` or `ValueError`."""
     orders = msgspec.json.decode(payload, type=Orders)
     for fault in Fault:
-        if fault not in WEBHOOK_FAULTS:
+        if fault not in EVENT_FAULTS:
             _check_operations(_switches(orders, fault), operations)
     if orders.reset:
         world.clear()
@@ -79,7 +84,7 @@ def report(world: World, now: int) -> Body:
         "refused": dict(world.traffic.refused),
         **asdict(world.knobs),
         "webhook_endpoints": [
-            {"url": endpoint.url, "enabled_events": endpoint.enabled_events}
+            {name: getattr(endpoint, name) for name in SHOWN_OF_ENDPOINTS}
             for endpoint in postbox.endpoints
         ],
         "calls": dict(world.calls),

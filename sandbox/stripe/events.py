@@ -6,11 +6,13 @@ import msgspec
 import stripe
 from stripe import params
 
+from sandbox.stripe.chaos import Fault
 from sandbox.stripe.errors import Body, StripeError, not_found
+from sandbox.stripe.event_body import snapshot
 from sandbox.stripe.lists import Span, Window
 from sandbox.stripe.operations import LISTING, Call, Operation
 from sandbox.stripe.records import Event
-from sandbox.stripe.webhooks import event_body, post
+from sandbox.stripe.webhooks import post
 from sandbox.stripe.world import Cause, World
 
 LISTED_S = 30 * 24 * 3600
@@ -21,6 +23,8 @@ def emit(
     world: World, event_type: str, body: Body, cause: Cause, before: Body | None = None
 ) -> None:
     """Record that `body` is now so. `before` is how an updated object looked until now."""
+    if world.chaos.take(Fault.HIDE_EVENT, event_type):
+        return
     data: Body = {"object": body}
     if before is not None:
         changed = {name: old for name, old in before.items() if body.get(name) != old}
@@ -33,6 +37,8 @@ def emit(
         api_version=stripe.api_version,
         request_id=cause.request_id,
         idempotency_key=cause.idempotency_key,
+        object_kind=body["object"],
+        object_id=body["id"],
     )
     post(world.postbox, world.events.add(event), world.chaos)
 
@@ -42,7 +48,7 @@ def retrieve(world: World, call: Call) -> Body:
     event = world.events.find(call.path["id"])
     if event is None:
         raise not_found("event", call.path["id"], "id")
-    return event_body(event)
+    return snapshot(event)
 
 
 def list_events(world: World, call: Call) -> Body:
@@ -52,17 +58,21 @@ def list_events(world: World, call: Call) -> Body:
         raise StripeError("You may only specify one of these parameters: type, types.")
     if kinds is not None and len(kinds) > TYPES_MAX:
         raise StripeError(f"You may pass up to {TYPES_MAX} event names.", param="types")
-    wanted = kinds or ([kind] if kind else [])
+    wanted = kinds if kinds is not None else [kind] if kind is not None else None
     delivered = call.params.get("delivery_success")
 
     def keep(event: Event) -> bool:
-        is_wanted = not wanted or any(_names(pattern, event.type) for pattern in wanted)
+        is_wanted = wanted is None or any(_names(pattern, event.type) for pattern in wanted)
         return is_wanted and delivered in (None, event.pending_webhooks == 0)
 
-    span = Span.of(call.params.get("created"))
-    span = Span(max(span.start, call.now - LISTED_S), span.end)
+    span = listed_span(Span.of(call.params.get("created")), call.now)
     page = world.events.page(Window.of(call.params), span=span, keep=keep)
-    return page.body("/v1/events", event_body)
+    return page.body("/v1/events", snapshot)
+
+
+def listed_span(span: Span, now: int) -> Span:
+    """What of a span is still listed."""
+    return Span(max(span.start, now - LISTED_S), span.end)
 
 
 def _names(pattern: str, event_type: str) -> bool:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.stripe.chaos import Fault, Switch
-from sandbox.stripe.connection import HangUp
+from sandbox.stripe.connection import CutShort, HangUp
 from sandbox.stripe.errors import (
     StripeError,
     internal_error,
@@ -28,6 +28,7 @@ from sandbox.stripe.params import read_params, refuse_unmodelled
 from sandbox.stripe.world import Cause, World, unix
 
 TEST_KEY = re.compile(r"[sr]k_test_\w+")
+TRIGGER = "Stripe-Request-Trigger"
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
 
 
@@ -65,7 +66,8 @@ class Exchange:
             answer = _refusal(error, self.cause)
         if self._take(Fault.TIMEOUT_AFTER_COMMIT):
             return HangUp()
-        return _response(answer, self.cause, self.request.headers.get("Stripe-Version"))
+        response = _response(answer, self.cause, self.request.headers.get("Stripe-Version"))
+        return CutShort(response) if self._take(Fault.CUT_MID_BODY) else response
 
     async def _admit(self) -> Answer:
         """What is refused here never ran, so it is not saved under the idempotency key."""
@@ -127,7 +129,10 @@ class Exchange:
 async def _tree(request: Request) -> dict[str, Node]:
     if request.method == "POST":
         return decode_form((await request.body()).decode("utf-8", errors="replace"))
-    return decode_form(request.url.query)
+    tree = decode_form(request.url.query)
+    if TRIGGER in request.headers:  # stripe-python 16.1 lets this word of its own slip in here
+        tree.pop("usage", None)
+    return tree
 
 
 def _check_key(authorization: str) -> None:

@@ -1,6 +1,6 @@
 """What the fake Stripe holds. Amounts are integer minor units, instants unix seconds."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -27,8 +27,24 @@ class Status(StrEnum):
     VOID = "void"
 
 
+class Kept:
+    """A record that can be put away, and taken up by a later version that knows more fields."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        known = fields(self)  # type: ignore[arg-type] # every heir is a dataclass
+        for each in known:
+            if each.default is not MISSING:
+                setattr(self, each.name, each.default)
+            elif each.default_factory is not MISSING:
+                setattr(self, each.name, each.default_factory())
+        for name, value in state[1].items():
+            setattr(self, name, value)
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
-class Customer:
+class Customer(Kept):
     """Who is billed. A positive balance is owed by the customer, a negative one is credit."""
 
     id: str
@@ -48,7 +64,7 @@ class Customer:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class PaymentMethod:
+class PaymentMethod(Kept):
     """A test card or a test bank account."""
 
     id: str
@@ -63,7 +79,7 @@ class PaymentMethod:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class InvoiceItem:
+class InvoiceItem(Kept):
     """One charge: pending until an invoice takes it, then also that invoice's line `line_id`."""
 
     id: str
@@ -81,7 +97,7 @@ class InvoiceItem:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Invoice:
+class Invoice(Kept):
     """An invoice and its lines, oldest line first."""
 
     id: str
@@ -120,7 +136,7 @@ class Invoice:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class CreditNote:
+class CreditNote(Kept):
     """Money given back on an invoice. `ways` is how: refunded, to the balance, outside of here."""
 
     id: str
@@ -140,8 +156,10 @@ class CreditNote:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Event:
-    """Something that happened. `data` is the JSON it was told with, deflated: there are many."""
+class Event(Kept):
+    """Something that happened to an object. `data` is the JSON it was told with, deflated: there
+    are many.
+    """
 
     id: str
     created: int
@@ -150,5 +168,7 @@ class Event:
     api_version: str
     request_id: str | None
     idempotency_key: str | None
+    object_kind: str = ""
+    object_id: str = ""
     pending_webhooks: int = 0
     deleted: bool = False

@@ -38,7 +38,9 @@ async def _serve(settings: Settings, base: str) -> None:
     world = await memory.recall() or World()
     world.base_url = base
     address = f"{settings.base_url}{WEBHOOK_PATH}"
-    world.postbox.endpoints = (Endpoint(address, settings.stripe_webhook_secrets),)
+    made_by_calls = (each for each in world.postbox.endpoints if each.created)
+    ours = Endpoint(address, settings.stripe_webhook_secrets)
+    world.postbox.endpoints = (ours, *made_by_calls)
     async with shared_clock(settings.database_url) as now:
         fake = FakeStripe(world, now, TICK_S, memory)
         config = uvicorn.Config(fake, log_level="warning", ws="none")

@@ -41,7 +41,7 @@ async def test_it_says_where_it_is_and_a_seed_repeats_its_ids() -> None:
         assert await first_customer(url) == made
 
 
-async def test_it_holds_invoices_and_keeps_limits_from_the_start() -> None:
+def test_it_holds_invoices_and_keeps_limits_from_the_start() -> None:
     with (
         program("--invoices", "120", "--limits", "sandbox") as url,
         httpx.Client(base_url=url) as door,
