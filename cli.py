@@ -14,6 +14,7 @@ VERBS = {
     "keys": "commands.keys:keys",
     "migrate": "commands.migrate:migrate",
     "orgs": "commands.orgs:orgs",
+    "reconcile": "commands.reconcile:reconcile",
     "replay": "commands.replay:replay",
     "reprice": "commands.reprice:reprice_command",
     "seed": "commands.sandbox:seed",
