@@ -27,6 +27,7 @@ from sandbox.stripe import (
     lifecycle,
     lines,
     payment_methods,
+    refunds,
     webhook_endpoints,
 )
 from sandbox.stripe.connection import Doorway
@@ -47,6 +48,7 @@ ROOMS = (
     lines,
     lifecycle,
     credit_notes,
+    refunds,
     events,
     core_events,
     webhook_endpoints,
@@ -134,7 +136,7 @@ class FakeStripe:
         if request.headers.get("Content-Type", "").partition(";")[0] != "application/json":
             return JSONResponse({"error": "Send application/json."}, 415)
         try:
-            obey(self.world, await request.body(), OPERATIONS)
+            obey(self.world, await request.body(), OPERATIONS, await self._seconds())
         except (msgspec.MsgspecError, ValueError) as error:
             return JSONResponse({"error": str(error)}, 400)
         return await self._show_control(request)

@@ -8,6 +8,7 @@ GET shows everything; POST takes JSON and changes what it names. A fault is `tru
     {"limits": {"global_per_second": 100, "endpoint_per_second": 25, "concurrent": 20}}
     {"cards": {"cus_…": "decline"}, "default_card": "pay"}
     {"webhook_endpoints": [{"url": "http://127.0.0.1:8000/…", "secrets": ["whsec_…"]}]}
+    {"dashboard": {"act": "void", "invoice": "in_…"}}
     {"reset": true}
 """
 
@@ -20,6 +21,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sandbox.stripe.chaos import EVENT_FAULTS, Fault, Switch
+from sandbox.stripe.dashboard import AnyAct, perform
 from sandbox.stripe.errors import Body
 from sandbox.stripe.limits import UNLIMITED, Limits
 from sandbox.stripe.records import Card
@@ -55,14 +57,17 @@ class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     collection_delay_s: Seconds | UnsetType = UNSET
     clearing_delay_s: Seconds | UnsetType = UNSET
     webhook_endpoints: list[Endpoint] | UnsetType = UNSET
+    dashboard: AnyAct | UnsetType = UNSET
 
 
-def obey(world: World, payload: bytes, operations: Collection[str]) -> None:
+def obey(world: World, payload: bytes, operations: Collection[str], now: int) -> None:
     """Do what a POST says, or nothing: raises `msgspec.MsgspecError` or `ValueError`."""
     orders = msgspec.json.decode(payload, type=Orders)
     for fault in Fault:
         if fault not in EVENT_FAULTS:
             _check_operations(_switches(orders, fault), operations)
+    if orders.dashboard is not UNSET:
+        perform(world, orders.dashboard, now)
     if orders.reset:
         world.clear()
     for fault in Fault:
@@ -90,6 +95,7 @@ def report(world: World, now: int) -> Body:
         "calls": dict(world.calls),
         "customers": len(world.customers),
         "invoices": Counter(invoice.status for invoice in world.invoices),
+        "disputes": {dispute.id: dispute.status for dispute in world.disputes},
         "events": len(world.events),
         "deliveries_outstanding": len(postbox.outgoing),
         "latest_deliveries": [asdict(record) for record in postbox.records],

@@ -10,10 +10,11 @@ from sandbox.stripe.events import emit
 from sandbox.stripe.finalization import credit_balance
 from sandbox.stripe.invoice_body import announce, invoice_body
 from sandbox.stripe.lists import Span, Window
+from sandbox.stripe.money_back import charged, give_refund, refunded
 from sandbox.stripe.operations import LISTING, Call, Operation
 from sandbox.stripe.params import Params, merge_metadata
 from sandbox.stripe.payment import PAID, mark_paid
-from sandbox.stripe.records import CreditNote, Invoice, Status
+from sandbox.stripe.records import CreditNote, Invoice, Refund, Status
 from sandbox.stripe.world import Cause, World
 
 WAYS = ("refund_amount", "credit_amount", "out_of_band_amount")
@@ -150,9 +151,7 @@ def _check_paid(world: World, invoice: Invoice, wanted: Params, ways: int) -> No
             "The sum of refund_amount, credit_amount and out_of_band_amount must equal the credit"
             " note amount."
         )
-    refunded = sum(x.ways["refund_amount"] for x in world.credit_notes.owned_by(invoice.id))
-    charged = 0 if invoice.paid_out_of_band else invoice.amount_paid
-    if wanted.get("refund_amount", 0) > charged - refunded:
+    if wanted.get("refund_amount", 0) > charged(invoice) - refunded(world, invoice):
         raise StripeError("The refund is larger than what was charged.", param="refund_amount")
 
 
@@ -171,36 +170,18 @@ def _give_back(
 
 
 def _refund(world: World, invoice: Invoice, note: CreditNote, cause: Cause) -> None:
-    """The charge itself is not kept: its event says what one would look at."""
     if note.refund is None:
         return
-    amount = note.ways["refund_amount"]
-    charge_id = f"ch_{invoice.id.removeprefix('in_')}"
-    given = [x.ways["refund_amount"] for x in world.credit_notes.owned_by(invoice.id)]
-    refund = {
-        "id": note.refund,
-        "object": "refund",
-        "amount": amount,
-        "charge": charge_id,
-        "created": cause.now,
-        "currency": invoice.currency,
-        "metadata": {},
-        "reason": None,
-        "status": "succeeded",
-    }
-    charge = {
-        "id": charge_id,
-        "object": "charge",
-        "amount": invoice.amount_paid,
-        "amount_refunded": sum(given),
-        "currency": invoice.currency,
-        "customer": invoice.customer,
-        "livemode": False,
-        "refunded": sum(given) == invoice.amount_paid,
-        "status": "succeeded",
-    }
-    emit(world, "refund.created", refund, cause)
-    emit(world, "charge.refunded", charge, cause)
+    refund = Refund(
+        id=note.refund,
+        created=cause.now,
+        invoice=invoice.id,
+        amount=note.ways["refund_amount"],
+        currency=invoice.currency,
+        reason=None,
+        metadata={},
+    )
+    give_refund(world, refund, invoice, cause)
 
 
 OPERATIONS = [

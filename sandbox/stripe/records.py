@@ -156,6 +156,42 @@ class CreditNote(Kept):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class Refund(Kept):
+    """Money of a charged invoice, given back, in minor units."""
+
+    id: str
+    created: int
+    invoice: str
+    amount: int
+    currency: str
+    reason: str | None
+    metadata: dict[str, str]
+    deleted: bool = False
+
+
+class DisputeStatus(StrEnum):
+    """How far a dispute has come, in Stripe's words."""
+
+    NEEDS_RESPONSE = "needs_response"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Dispute(Kept):
+    """Money of a charged invoice that a bank has taken back, in minor units."""
+
+    id: str
+    created: int
+    invoice: str
+    amount: int
+    currency: str
+    reason: str
+    status: DisputeStatus = DisputeStatus.NEEDS_RESPONSE
+    deleted: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Event(Kept):
     """Something that happened to an object. `data` is the JSON it was told with, deflated: there
     are many.

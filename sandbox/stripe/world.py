@@ -16,10 +16,12 @@ from sandbox.stripe.records import (
     Card,
     CreditNote,
     Customer,
+    Dispute,
     Event,
     Invoice,
     InvoiceItem,
     PaymentMethod,
+    Refund,
 )
 from sandbox.stripe.webhooks import Postbox
 
@@ -75,6 +77,10 @@ class World:
     traffic: Traffic = field(default_factory=Traffic)
     credit_notes: Shelf[CreditNote] = field(
         default_factory=lambda: Shelf("credit note", attrgetter("invoice"))
+    )
+    refunds: Shelf[Refund] = field(default_factory=lambda: Shelf("refund", attrgetter("invoice")))
+    disputes: Shelf[Dispute] = field(
+        default_factory=lambda: Shelf("dispute", attrgetter("invoice"))
     )
 
     def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
