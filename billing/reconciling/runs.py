@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.errors import BillingError, Unavailable
@@ -182,9 +182,10 @@ async def finish_run(runtime: Runtime, run_id: UUID) -> ReconciliationRun:
 
 
 async def _claim(runtime: Runtime, run_id: UUID | None = None) -> ReconciliationRun | None:
+    """Lease one: in two statements, for a limit inside an UPDATE may be tried for every row."""
     now = await runtime.now()
     due = (
-        select(ReconciliationRun.id)
+        select(ReconciliationRun)
         .where(ReconciliationRun.finished_at.is_(None), ReconciliationRun.next_attempt_at <= now)
         .order_by(ReconciliationRun.next_attempt_at)
         .limit(1)
@@ -193,14 +194,11 @@ async def _claim(runtime: Runtime, run_id: UUID | None = None) -> Reconciliation
     if run_id is not None:
         due = due.where(ReconciliationRun.id == run_id)
     async with runtime.sessions.begin() as session:
-        claimed: ReconciliationRun | None = await session.scalar(
-            update(ReconciliationRun)
-            .where(ReconciliationRun.id.in_(due))
-            .values(next_attempt_at=now + LEASE, claim=ReconciliationRun.claim + 1)
-            .returning(ReconciliationRun)
-            .execution_options(synchronize_session=False)
-        )
-        return claimed
+        run = await session.scalar(due)
+        if run is not None:
+            run.next_attempt_at = now + LEASE
+            run.claim += 1
+        return run
 
 
 async def _advance_safely(runtime: Runtime, run: ReconciliationRun, deadline: float) -> bool:
