@@ -8,6 +8,7 @@ GET shows everything; POST takes JSON and changes what it names. A fault is `tru
     {"limits": {"global_per_second": 100, "endpoint_per_second": 25, "concurrent": 20}}
     {"cards": {"cus_…": "decline"}, "default_card": "pay"}
     {"webhook_endpoints": [{"url": "http://127.0.0.1:8000/…", "secrets": ["whsec_…"]}]}
+    {"discounts": {"cus_…": {"percent_off": 10}}}
     {"dashboard": {"act": "void", "invoice": "in_…"}}
     {"reset": true}
 """
@@ -21,6 +22,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sandbox.stripe.chaos import EVENT_FAULTS, Fault, Switch
+from sandbox.stripe.coupons import Coupon, Discount
 from sandbox.stripe.dashboard import AnyAct, perform
 from sandbox.stripe.errors import Body
 from sandbox.stripe.limits import UNLIMITED, Limits
@@ -34,8 +36,8 @@ Seconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a POST may say. A card of null in `cards` forgets the choice for that customer; limits
-    of null end all of them.
+    """What a POST may say. A card or a discount of null forgets that customer's; limits of null
+    end all of them.
     """
 
     reset: bool = False
@@ -54,6 +56,7 @@ class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     limits: Limits | UnsetType | None = UNSET
     default_card: Card | UnsetType = UNSET
     cards: dict[str, Card | None] = {}
+    discounts: dict[str, Coupon | None] = {}
     collection_delay_s: Seconds | UnsetType = UNSET
     clearing_delay_s: Seconds | UnsetType = UNSET
     webhook_endpoints: list[Endpoint] | UnsetType = UNSET
@@ -63,18 +66,17 @@ class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def obey(world: World, payload: bytes, operations: Collection[str], now: int) -> None:
     """Do what a POST says, or nothing: raises `msgspec.MsgspecError` or `ValueError`."""
     orders = msgspec.json.decode(payload, type=Orders)
-    for fault in Fault:
-        if fault not in EVENT_FAULTS:
-            _check_operations(_switches(orders, fault), operations)
+    _check(world, orders, operations)
     if orders.dashboard is not UNSET:
         perform(world, orders.dashboard, now)
     if orders.reset:
         world.clear()
     for fault in Fault:
         _set_fault(world, fault, getattr(orders, fault))
+    _set_discounts(world, orders.discounts, now)
+    _set_knobs(world.knobs, orders)
     if orders.limits is not UNSET:
         world.limits = orders.limits or UNLIMITED
-    _set_knobs(world.knobs, orders)
     if orders.webhook_endpoints is not UNSET:
         world.postbox.endpoints = tuple(orders.webhook_endpoints)
 
@@ -113,6 +115,14 @@ def _set_knobs(knobs: Knobs, orders: Orders) -> None:
             setattr(knobs, name, value)
 
 
+def _set_discounts(world: World, discounts: dict[str, Coupon | None], now: int) -> None:
+    for customer_id, coupon in discounts.items():
+        customer = world.customers.find(customer_id)
+        if customer is not None:
+            discount = None if coupon is None else Discount(world.ids.new("di"), coupon, now)
+            customer.discount = discount
+
+
 def _switches(orders: Orders, fault: Fault) -> list[Switch]:
     wanted = getattr(orders, fault)
     if isinstance(wanted, Switch):
@@ -120,10 +130,15 @@ def _switches(orders: Orders, fault: Fault) -> list[Switch]:
     return wanted if isinstance(wanted, list) else []
 
 
-def _check_operations(switches: list[Switch], operations: Collection[str]) -> None:
-    for switch in switches:
-        if switch.operation is not None and switch.operation not in operations:
-            raise ValueError(f"There is no operation {switch.operation!r}.")
+def _check(world: World, orders: Orders, operations: Collection[str]) -> None:
+    for fault in Fault:
+        for switch in _switches(orders, fault):
+            named = None if fault in EVENT_FAULTS else switch.operation
+            if named is not None and named not in operations:
+                raise ValueError(f"There is no operation {named!r}.")
+    for customer_id in orders.discounts:
+        if world.customers.find(customer_id) is None:
+            raise ValueError(f"There is no customer {customer_id!r}.")
 
 
 def _set_fault(world: World, fault: Fault, wanted: Switches) -> None:

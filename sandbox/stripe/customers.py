@@ -104,7 +104,7 @@ def customer_body(customer: Customer) -> Body:
         "customer_account": None,
         "default_source": None,
         "delinquent": False,
-        "discount": None,
+        "discount": _discount(customer),
         "invoice_prefix": customer.invoice_prefix,
         "invoice_settings": {
             "custom_fields": None,
@@ -116,6 +116,27 @@ def customer_body(customer: Customer) -> Body:
         "metadata": customer.metadata,
         "next_invoice_sequence": customer.next_invoice_sequence,
         "test_clock": None,
+    }
+
+
+def _discount(customer: Customer) -> Body | None:
+    discount = customer.discount
+    if discount is None:
+        return None
+    return {
+        "id": discount.id,
+        "object": "discount",
+        "checkout_session": None,
+        "customer": customer.id,
+        "customer_account": None,
+        "end": None,
+        "invoice": None,
+        "invoice_item": None,
+        "promotion_code": None,
+        "source": {"coupon": discount.coupon.id, "type": "coupon"},
+        "start": discount.start,
+        "subscription": None,
+        "subscription_item": None,
     }
 
 

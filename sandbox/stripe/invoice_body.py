@@ -13,7 +13,7 @@ EMBEDDED_LINES_MAX = 10
 FINALIZES_AFTER_S = 3601
 ATTEMPTS_AFTER_S = 3600
 
-# What an invoice says always that knows no tax, discount, shipping, subscription or sub-account.
+# What an invoice says always that knows no tax, shipping, subscription or sub-account.
 ALWAYS: dict[str, Any] = {
     "account_country": "US",
     "account_name": "Fake Stripe, not real",
@@ -33,7 +33,6 @@ ALWAYS: dict[str, Any] = {
     "customer_tax_ids": [],
     "default_source": None,
     "default_tax_rates": [],
-    "discounts": [],
     "from_invoice": None,
     "issuer": {"type": "self"},
     "last_finalization_error": None,
@@ -52,7 +51,6 @@ ALWAYS: dict[str, Any] = {
     "shipping_details": None,
     "status_details": None,
     "test_clock": None,
-    "total_discount_amounts": [],
     "total_pretax_credit_amounts": [],
     "total_taxes": [],
 }
@@ -79,6 +77,7 @@ def invoice_body(world: World, invoice: Invoice) -> Body:
         "created": invoice.created,
         "currency": invoice.currency,
         "customer": invoice.customer,
+        "discounts": [] if invoice.discount is None else [invoice.discount.id],
         "lines": _embedded_lines(invoice),
         "metadata": invoice.metadata,
         "number": invoice.number,
@@ -98,7 +97,7 @@ def announce(world: World, invoice: Invoice, cause: Cause, before: Body, *events
     return body
 
 
-def line_body(line: InvoiceItem) -> Body:
+def line_body(invoice: Invoice, line: InvoiceItem) -> Body:
     """The line_item object: an invoice item as the invoice shows it."""
     return {
         "id": line.line_id,
@@ -106,7 +105,7 @@ def line_body(line: InvoiceItem) -> Body:
         "amount": line.amount,
         "currency": line.currency,
         "description": line.description,
-        "discount_amounts": [],
+        "discount_amounts": _taken_off(invoice, invoice.discounts().get(line.id, 0)),
         "discountable": line.discountable,
         "discounts": [],
         "invoice": line.invoice,
@@ -153,7 +152,7 @@ def _embedded_lines(invoice: Invoice) -> Body:
     newest = invoice.lines[: -EMBEDDED_LINES_MAX - 1 : -1]
     return {
         "object": "list",
-        "data": [line_body(line) for line in newest],
+        "data": [line_body(invoice, line) for line in newest],
         "has_more": len(invoice.lines) > EMBEDDED_LINES_MAX,
         "total_count": len(invoice.lines),
         "url": lines_url(invoice),
@@ -162,6 +161,7 @@ def _embedded_lines(invoice: Invoice) -> Body:
 
 def _amounts(invoice: Invoice, customer: Customer) -> Body:
     total, amount_due, starting = invoice.total, invoice.amount_due, invoice.starting_balance
+    subtotal = invoice.subtotal
     if invoice.status is Status.DRAFT:
         starting = customer.balance_in(invoice.currency)
         amount_due = settle(total, starting, invoice.currency).amount_due
@@ -172,11 +172,18 @@ def _amounts(invoice: Invoice, customer: Customer) -> Body:
         "amount_remaining": amount_due - invoice.amount_paid,
         "ending_balance": invoice.ending_balance,
         "starting_balance": starting,
-        "subtotal": total,
-        "subtotal_excluding_tax": total,
+        "subtotal": subtotal,
+        "subtotal_excluding_tax": subtotal,
         "total": total,
+        "total_discount_amounts": _taken_off(invoice, subtotal - total),
         "total_excluding_tax": total,
     }
+
+
+def _taken_off(invoice: Invoice, amount: int) -> list[Body]:
+    if invoice.discount is None or not amount:
+        return []
+    return [{"amount": amount, "discount": invoice.discount.id}]
 
 
 def _credited(world: World, invoice: Invoice) -> Body:

@@ -37,7 +37,10 @@ EDITABLE_WHEN_FINAL = ("auto_advance", "default_payment_method", "metadata")
 
 
 def create(world: World, call: Call) -> Body:
-    """POST /v1/invoices: a draft, empty unless pending items are to be included."""
+    """POST /v1/invoices: a draft, empty unless pending items are to be included.
+
+    It has its customer's discount, unless `discounts` is given, which can only be empty here.
+    """
     wanted = call.params
     customer = _customer(world, wanted)
     collection_method = wanted.get("collection_method", "charge_automatically")
@@ -56,6 +59,7 @@ def create(world: World, call: Call) -> Body:
         metadata=merge_metadata({}, wanted.get("metadata", {})),
         number=wanted.get("number"),
         effective_at=wanted.get("effective_at"),
+        discount=None if "discounts" in wanted else customer.discount,
     )
     if wanted.get("pending_invoice_items_behavior") == "include":
         _include_pending(world, invoice)
@@ -91,6 +95,8 @@ def update(world: World, call: Call) -> Body:
     invoice.due_date = due_date
     invoice.number = wanted.get("number", invoice.number)
     invoice.effective_at = wanted.get("effective_at", invoice.effective_at)
+    if "discounts" in wanted:
+        invoice.discount = None
     invoice.details |= {name: wanted[name] for name in DETAILS if name in wanted}
     if "auto_advance" in wanted:
         _set_auto_advance(world, invoice, wanted["auto_advance"], call.now)

@@ -35,7 +35,7 @@ def list_lines(world: World, call: Call) -> Body:
         page = cut(reversed(shown[:end]), window)
     else:
         page = cut(shown, window)
-    return page.body(lines_url(invoice), line_body)
+    return page.body(lines_url(invoice), lambda line: line_body(invoice, line))
 
 
 def add(world: World, call: Call) -> Body:
@@ -94,7 +94,7 @@ def update_one(world: World, call: Call) -> Body:
     before = invoice_body(world, invoice)
     edit_item(line, call.params)
     announce(world, invoice, call.cause, before)
-    return line_body(line)
+    return line_body(invoice, line)
 
 
 def _draft(world: World, call: Call) -> Invoice:

@@ -4,6 +4,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from sandbox.stripe.coupons import Discount
+
 Details = dict[str, Any]
 """Fields that are stored and given back, and steer nothing."""
 
@@ -56,6 +58,7 @@ class Customer(Kept):
     balance: int = 0
     next_invoice_sequence: int = 1
     default_payment_method: str | None = None
+    discount: Discount | None = None
     deleted: bool = False
 
     def balance_in(self, currency: str) -> int:
@@ -127,12 +130,28 @@ class Invoice(Kept):
     attempt_count: int = 0
     next_payment_attempt: int | None = None
     payment_clears_at: int | None = None
+    discount: Discount | None = None
     deleted: bool = False
 
     @property
-    def total(self) -> int:
+    def subtotal(self) -> int:
         """The sum of the lines, in minor units."""
         return sum(line.amount for line in self.lines)
+
+    @property
+    def total(self) -> int:
+        """The sum of the lines, less the discount, in minor units."""
+        if self.discount is None:
+            return self.subtotal
+        return self.subtotal - sum(self.discounts().values())
+
+    def discounts(self) -> dict[str, int]:
+        """What the discount takes off, in minor units by id of the invoice item."""
+        if self.discount is None:
+            return {}
+        lines = [line for line in self.lines if line.discountable]
+        off = self.discount.coupon.off([line.amount for line in lines], self.currency)
+        return {line.id: amount for line, amount in zip(lines, off, strict=True)}
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

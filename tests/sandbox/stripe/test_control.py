@@ -113,6 +113,9 @@ async def test_reset_empties_the_account_and_keeps_the_endpoints(
         {"down": {"calls": 0}},
         {"slow": {"operation": "POST /v1/invoice"}},
         {"default_card": "gold"},
+        {"limits": {"global_per_second": 0}},
+        {"discounts": {"cus_x": {"percent_off": 10}}},
+        {"discounts": {"cus_x": {"percent_off": 10, "amount_off": 1}}},
     ],
 )
 async def test_an_order_that_makes_no_sense_changes_nothing(
