@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import uvicorn
 
@@ -14,6 +15,7 @@ from sandbox.stripe.ids import Ids
 from sandbox.stripe.limits import PUBLISHED, UNLIMITED
 from sandbox.stripe.records import Card
 from sandbox.stripe.server import HOST, listening
+from sandbox.stripe.snapshot_file import SnapshotFile
 from sandbox.stripe.webhooks import Endpoint
 from sandbox.stripe.world import Knobs, World, unix
 
@@ -26,15 +28,26 @@ def main(arguments: list[str] | None = None, now: Now = wall_clock) -> None:
     options = _options(arguments)
     listener = listening(options.port)
     address = f"http://{HOST}:{listener.getsockname()[1]}"
-    world = World(ids=Ids(options.seed), base_url=options.base_url or address)
-    world.knobs = Knobs(default_card=options.default_card)
-    world.limits = PUBLISHED.get(options.limits, UNLIMITED)
-    world.postbox.endpoints = _endpoints(options)
-    fill(world, options.invoices, unix(asyncio.run(_read(now))))
+    memory = SnapshotFile(options.snapshot) if options.snapshot is not None else None
+    try:
+        recalled = memory.recall() if memory is not None else None
+    except (PermissionError, ValueError) as error:
+        sys.exit(str(error))
+    world = recalled or _fresh(options, asyncio.run(_read(now)))
+    world.base_url = options.base_url or address
     sys.stdout.write(f"Fake Stripe, NOT REAL, on {address}\n")
     sys.stdout.flush()
-    config = uvicorn.Config(FakeStripe(world, now, TICK_S), log_level="warning", ws="none")
+    fake = FakeStripe(world, now, TICK_S, memory)
+    config = uvicorn.Config(fake, log_level="warning", ws="none")
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _fresh(options: argparse.Namespace, now: datetime) -> World:
+    world = World(ids=Ids(options.seed), limits=PUBLISHED.get(options.limits, UNLIMITED))
+    world.knobs = Knobs(default_card=options.default_card)
+    world.postbox.endpoints = _endpoints(options)
+    fill(world, options.invoices, unix(now))
+    return world
 
 
 async def _read(now: Now) -> datetime:
@@ -53,6 +66,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--default-card", type=Card, choices=list(Card), default=Card.PAY)
     parser.add_argument(
         "--limits", choices=list(PUBLISHED), help="refuse calls as Stripe does there; default: none"
+    )
+    parser.add_argument(
+        "--snapshot",
+        type=Path,
+        help="put the account into this file at the end; if it is there, start from it, and not"
+        " from what else is said here of what to hold",
     )
     parser.add_argument("--invoices", type=int, default=0, help="hold so many from the start")
     parser.add_argument(

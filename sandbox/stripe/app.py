@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from typing import Protocol
 
 import anyio
 import httpx
@@ -34,7 +35,6 @@ from sandbox.stripe.connection import Doorway
 from sandbox.stripe.control import obey, report
 from sandbox.stripe.errors import unrecognized_url
 from sandbox.stripe.exchange import Exchange, Sleep
-from sandbox.stripe.memory import Memory
 from sandbox.stripe.operations import Operation
 from sandbox.stripe.pages import hosted_invoice, overview
 from sandbox.stripe.webhooks import TIMEOUT_S, deliver_due
@@ -57,6 +57,15 @@ OPERATIONS: dict[str, Operation] = {
     operation.name: operation for room in ROOMS for operation in room.OPERATIONS
 }
 
+
+class Keeper(Protocol):
+    """Where the account outlives the process; `keeps_on_ticks` is False where that takes long."""
+
+    @property
+    def keeps_on_ticks(self) -> bool: ...
+    async def keep(self, world: World) -> None: ...
+
+
 logger = logging.getLogger(__name__)
 
 
@@ -65,8 +74,8 @@ class FakeStripe:
 
     `world` may be looked into and set at any time. `now` is the only clock it knows. Its own deeds
     (finalizing, collecting, webhooks) happen in `run_due`: call it, or give `tick_s` to have that
-    done every so many seconds while served. With a `memory`, each tick and the end are kept there.
-    `sleep` is how a slow answer takes its time.
+    done every so many seconds while served. A `memory` is given the account at the end, and at each
+    tick if it wants that. `sleep` is how a slow answer takes its time.
     """
 
     def __init__(
@@ -74,7 +83,7 @@ class FakeStripe:
         world: World | None = None,
         now: Now = wall_clock,
         tick_s: float | None = None,
-        memory: Memory | None = None,
+        memory: Keeper | None = None,
         sleep: Sleep = anyio.sleep,
     ) -> None:
         self.world = world or World()
@@ -171,7 +180,8 @@ class FakeStripe:
         while self._tick_s is not None:
             try:
                 await self.run_due(await self.now())
-                await self._remember()
+                if self._memory is not None and self._memory.keeps_on_ticks:
+                    await self._remember()
             except Exception:
                 logger.exception("The fake Stripe could not do what was due.")
             await asyncio.sleep(self._tick_s)

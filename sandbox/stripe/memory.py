@@ -21,6 +21,8 @@ _WRITE = "INSERT INTO sandbox_stripe VALUES (1, $1) ON CONFLICT (id) DO UPDATE S
 class Memory:
     """One account's memory. Written whole and only when something changed: a demo's is small."""
 
+    keeps_on_ticks = True
+
     def __init__(self, database_url: str) -> None:
         self._url = plain_url(database_url)
         self._kept: bytes | None = None

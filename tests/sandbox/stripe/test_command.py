@@ -1,9 +1,11 @@
 """The fake as a program of its own, and its clockwork on real time."""
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import anyio
 import httpx
@@ -14,6 +16,7 @@ from billing.clock import wall_clock
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.ids import Ids
 from sandbox.stripe.server import serving
+from sandbox.stripe.snapshot_file import SnapshotFile
 from sandbox.stripe.world import Knobs, World
 from tests.sandbox.stripe.conftest import client_of
 
@@ -49,6 +52,32 @@ def test_it_holds_invoices_and_keeps_limits_from_the_start() -> None:
         state = door.get("/_control").json()
     assert sum(state["invoices"].values()) == 120
     assert (state["limits"]["global_per_second"], state["limits"]["locks"]) == (25, True)
+
+
+async def test_a_snapshot_is_left_at_the_end_and_taken_up_at_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "account"
+    with program("--seed", "7", "--snapshot", str(file)) as url:
+        first = await first_customer(url)
+    assert file.stat().st_mode & 0o077 == 0
+
+    with program("--seed", "7", "--snapshot", str(file)) as url:
+        second = await first_customer(url)
+        async with client_of(url) as client:
+            listed = await client.v1.customers.list_async()
+    assert [customer.id for customer in listed.data] == [second, first]
+
+
+def test_a_snapshot_that_others_may_write_or_that_is_none_is_not_taken_up(tmp_path: Path) -> None:
+    file = tmp_path / "account"
+    assert SnapshotFile(file).recall() is None
+    for content in (b"", b"hello", pickle.dumps({"world": 1})):
+        file.write_bytes(content)
+        file.chmod(0o600)
+        with pytest.raises(ValueError, match="holds no account"):
+            SnapshotFile(file).recall()
+    file.chmod(0o666)
+    with pytest.raises(PermissionError):
+        SnapshotFile(file).recall()
 
 
 async def test_it_hangs_up_on_its_own_event_loop_too() -> None:
