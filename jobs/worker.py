@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from billing.runtime import open_runtime, redis_settings
 from billing.settings import Settings, load_settings
+from billing.stripe_limits import Lane, in_lane
 from jobs.check_heartbeats import check_heartbeats
 from jobs.close_periods import close_periods
 from jobs.fold_usage import fold_usage
@@ -61,7 +62,8 @@ def one_at_a_time(job: Callable[[dict[str, Any]], Awaitable[None]]) -> WorkerCor
             return
         running.add(job.__name__)
         try:
-            await job(ctx)
+            with in_lane(Lane.REFETCH):  # people who wait go first at Stripe
+                await job(ctx)
         finally:
             running.discard(job.__name__)
 

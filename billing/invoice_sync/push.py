@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 
 from billing.errors import BillingError
-from billing.ids import StripeCustomerId, StripeInvoiceId
+from billing.ids import OrgId, StripeCustomerId, StripeInvoiceId
 from billing.models import InvoiceSync, SyncStep
 from billing.runtime import Runtime
 from billing.stripe_gateway import TooManyLines
@@ -45,6 +45,7 @@ class Push:
     """
 
     runtime: Runtime
+    org_id: OrgId
     invoice: PushInvoice
     customer: StripeCustomerId
     claim: int

@@ -5,7 +5,7 @@ import secrets
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -63,6 +63,7 @@ async def _start(runtime: Runtime, invoice_id: InvoiceId, claim: int, now: datet
         sync.keyed_at = sync.keyed_at or now
     return Push(
         runtime=runtime,
+        org_id=org.id,
         invoice=payload,
         customer=org.stripe_customer_id or await _customer(runtime, org, sync, doubt),
         claim=claim,
@@ -90,11 +91,15 @@ def is_in_doubt(sync: InvoiceSync, issued_at: datetime, now: datetime) -> bool:
 async def _loaded(
     session: AsyncSession, invoice_id: InvoiceId
 ) -> tuple[Invoice, InvoiceSync, Organization]:
-    invoice = await session.get_one(
-        Invoice, invoice_id, options=[selectinload(Invoice.lines), selectinload(Invoice.sync)]
+    found = await session.execute(
+        select(Invoice, InvoiceSync, Organization)
+        .join(InvoiceSync, InvoiceSync.invoice_id == Invoice.id)
+        .join(Organization, Organization.id == Invoice.org_id)
+        .where(Invoice.id == invoice_id)
+        .options(selectinload(Invoice.lines))
     )
-    assert invoice.sync is not None, "issued invoices have a sync row"
-    return invoice, invoice.sync, await session.get_one(Organization, invoice.org_id)
+    invoice, sync, org = found.one()
+    return invoice, sync, org
 
 
 async def _customer(
@@ -114,16 +119,26 @@ async def _customer(
 
 
 async def _finish(work: Push, issued: StripeInvoice) -> None:
+    """Raises `Overtaken`. What a webhook has told us meanwhile is newer than what we know."""
     async with work.runtime.sessions.begin() as session:
-        sync = await _held(session, work.invoice.id, work.claim)
-        sync.state = SyncState.PUSHED
-        sync.step = SyncStep.FINALIZED
-        sync.pushed_at = work.now
-        sync.error_code = sync.error_message = None
-        sync.hosted_invoice_url = issued.hosted_invoice_url
-        sync.stripe_status = sync.stripe_status or issued.status
-        invoice = await session.get_one(Invoice, work.invoice.id)
-    await work.runtime.nudges.moved([invoice.org_id])
+        written = await session.scalar(
+            update(InvoiceSync)
+            .where(InvoiceSync.invoice_id == work.invoice.id, InvoiceSync.claim == work.claim)
+            .values(
+                state=SyncState.PUSHED,
+                step=SyncStep.FINALIZED,
+                pushed_at=work.now,
+                error_code=None,
+                error_message=None,
+                hosted_invoice_url=issued.hosted_invoice_url,
+                stripe_status=func.coalesce(InvoiceSync.stripe_status, issued.status),
+            )
+            .returning(InvoiceSync.invoice_id)
+            .execution_options(synchronize_session=False)
+        )
+    if written is None:
+        raise Overtaken
+    await work.runtime.nudges.moved([work.org_id])
 
 
 async def _held(session: AsyncSession, invoice_id: InvoiceId, claim: int) -> InvoiceSync:

@@ -3,6 +3,7 @@
 How many other processes are in the same position nobody knows, so each takes little.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,7 @@ class OwnBuckets:
         found = {
             name: refilled(self._bucket(name, rates[name], now), rates[name], now) for name in rates
         }
+        self._buckets |= found
         wait = max(wait_for(found[name], rates[name], lane, now) for name in rates)
         if not wait:
             self._buckets |= {
@@ -38,7 +40,7 @@ class OwnBuckets:
 
     async def pause(self, name: str, now: float, luck: float, least: float) -> None:
         """Nobody takes from this bucket for a while."""
-        bucket = self._buckets.get(name, Bucket(tokens=0, at=now))
+        bucket = self._buckets.get(name, Bucket(tokens=math.inf, at=now))
         self._buckets[name] = paused(bucket, now, luck, least)
 
     def _bucket(self, name: str, rate: Rate, now: float) -> Bucket:

@@ -4,11 +4,13 @@ Times are seconds on whatever clock the caller reads. A bucket whose last instan
 stands still; by more than `SKEW_MAX` the clock was set back, and the bucket goes on from `now`.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 from billing.stripe_limits.lanes import Lane
 from billing.stripe_limits.rates import Rate
+
+WAIT_MIN = 0.001
+"""A clock of whole microseconds would never pass less than one of them."""
 
 SKEW_MAX = 5.0
 PAUSE_FIRST = 1.0
@@ -29,16 +31,15 @@ class Bucket:
 def refilled(bucket: Bucket, rate: Rate, now: float) -> Bucket:
     """As it is at `now`, before anybody takes from it."""
     at = now if bucket.at - now > SKEW_MAX else bucket.at
-    if now <= at:
-        return replace(bucket, at=at)
-    tokens = min(rate.burst, bucket.tokens + (now - at) * rate.per_second)
-    return replace(bucket, tokens=tokens, at=now)
+    passed = max(0.0, now - at)
+    tokens = min(rate.burst, bucket.tokens + passed * rate.per_second)
+    return replace(bucket, tokens=tokens, at=at + passed)
 
 
 def wait_for(bucket: Bucket, rate: Rate, lane: Lane, now: float) -> float:
     """Seconds until a refilled bucket has a token that this lane may take; 0 when it has."""
     missing = 1 + lane.value * (rate.burst - 1) - bucket.tokens
-    wait = max(0.0, missing / rate.per_second)
+    wait = max(WAIT_MIN, missing / rate.per_second) if missing > 0 else 0.0
     pause = bucket.paused_until - now
     return max(wait, pause) if 0 < pause <= PAUSE_MAX else wait
 
@@ -53,6 +54,6 @@ def paused(bucket: Bucket, now: float, luck: float, least: float = 0.0) -> Bucke
         return bucket
     is_forgotten = abs(now - bucket.paused_until) > STRIKES_FORGOTTEN_AFTER
     strikes = 0 if is_forgotten else bucket.strikes
-    most = min(PAUSE_MAX, PAUSE_FIRST * math.pow(2, strikes))
+    most = min(PAUSE_MAX, PAUSE_FIRST * 2**strikes)
     until = now + min(PAUSE_MAX, max(luck * most, least))
     return replace(bucket, paused_until=until, strikes=strikes + 1)

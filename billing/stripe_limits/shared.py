@@ -14,6 +14,7 @@ from billing.stripe_limits.buckets import (
     PAUSE_MAX,
     SKEW_MAX,
     STRIKES_FORGOTTEN_AFTER,
+    WAIT_MIN,
 )
 from billing.stripe_limits.lanes import Lane
 from billing.stripe_limits.rates import Rate
@@ -28,13 +29,16 @@ for i, key in ipairs(KEYS) do
   local rate, burst = tonumber(ARGV[2 * i + 1]) / 1e6, tonumber(ARGV[2 * i + 2])
   local kept = redis.call('HMGET', key, 'tokens', 'at', 'paused_until')
   local tokens, at = tonumber(kept[1]) or burst, tonumber(kept[2]) or now
-  if at - now > {SKEW_MAX}e6 then at = now end
+  if at - now > {SKEW_MAX}e6 then
+    at = now
+    redis.call('HSET', key, 'at', ARGV[1])
+  end
   if now > at then
     tokens = math.min(burst, tokens + (now - at) * rate)
     at = now
   end
   local missing = 1 + left * (burst - 1) - tokens
-  if missing > 0 then wait = math.max(wait, math.ceil(missing / rate)) end
+  if missing > 0 then wait = math.max(wait, {WAIT_MIN}e6, math.ceil(missing / rate)) end
   local pause = (tonumber(kept[3]) or 0) - now
   if pause > 0 and pause <= {PAUSE_MAX}e6 then wait = math.max(wait, pause) end
   found[i] = {{tokens, at}}
