@@ -1,6 +1,7 @@
 """A fake Stripe on a clock set by hand, spoken to over real HTTP by the unmodified SDK."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.stripe.app import FakeStripe
+from sandbox.stripe.chaos import Fault, Switch
 from sandbox.stripe.ids import Ids
 from sandbox.stripe.server import serving
 from sandbox.stripe.webhooks import Endpoint
@@ -22,6 +24,27 @@ from sandbox.stripe.world import World
 from tests.world import Clock
 
 SECRET = "whsec_of_the_tests"
+
+
+class Gate:
+    """Where slow calls wait, until the test opens it."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def sleep(self, _: float) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+    async def inside(
+        self, stage: "Stage", call: Coroutine[Any, Any, object]
+    ) -> asyncio.Task[object]:
+        """Start a call, and wait until it is under way; so it stays until the gate opens."""
+        stage.world.chaos.turn_on(Fault.SLOW, Switch(calls=1))
+        task = asyncio.create_task(call)
+        await self.reached.wait()
+        return task
 
 
 @dataclass(slots=True)
@@ -89,16 +112,16 @@ async def client_of(url: str, key: str = "sk_test_x") -> AsyncIterator[stripe.St
         await http.close_async()  # type: ignore[no-untyped-call] # the SDK's gap
 
 
-@asynccontextmanager
-async def staged(fake: FakeStripe, clock: Clock) -> AsyncIterator[Stage]:
-    async with serving(fake) as url, client_of(url) as client:
-        yield Stage(fake, clock, client, url)
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
 
 
 @pytest.fixture
-async def stage(clock: Clock) -> AsyncIterator[Stage]:
-    async with staged(FakeStripe(World(ids=Ids(seed=1)), clock), clock) as stage:
-        yield stage
+async def stage(clock: Clock, gate: Gate) -> AsyncIterator[Stage]:
+    fake = FakeStripe(World(ids=Ids(seed=1)), clock, sleep=gate.sleep)
+    async with serving(fake) as url, client_of(url) as client:
+        yield Stage(fake, clock, client, url)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,5 @@
 """Idempotency keys: what makes a retry after a lost answer safe, and what makes it unsafe."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 import stripe
 
 from sandbox.stripe.chaos import Fault, Switch
-from tests.sandbox.stripe.conftest import Stage
+from tests.sandbox.stripe.conftest import Gate, Stage
 
 CREATE = "POST /v1/invoices"
 ADD_LINES = "POST /v1/invoices/{invoice}/add_lines"
@@ -49,18 +48,17 @@ async def test_a_key_is_forgotten_after_24_hours(stage: Stage) -> None:
     assert (await stage.client.v1.customers.create_async({}, options)).id != first.id
 
 
-async def test_a_key_in_use_is_refused_409(stage: Stage) -> None:
-    stage.world.chaos.turn_on(Fault.SLOW, Switch(calls=1, delay_ms=100))
+async def test_a_key_in_use_is_refused_409(stage: Stage, gate: Gate) -> None:
+    create = stage.client.v1.customers.create_async
     options: stripe.RequestOptions = {"idempotency_key": "k"}
+    first = await gate.inside(stage, create({}, options))
 
-    outcomes = await asyncio.gather(
-        stage.client.v1.customers.create_async({}, options),
-        stage.client.v1.customers.create_async({}, options),
-        return_exceptions=True,
-    )
-
-    (refused,) = [outcome for outcome in outcomes if isinstance(outcome, stripe.APIError)]
-    assert refused.http_status == 409
+    with pytest.raises(stripe.APIError) as refused:
+        await create({}, options)
+    assert refused.value.http_status == 409
+    gate.open.set()
+    await first
+    await create({}, options)
     assert len(stage.world.customers) == 1
 
 

@@ -90,5 +90,13 @@ async def test_events_by_type_for_thirty_days(stage: Stage) -> None:
     assert await types({"type": "customer.*"}) == ["customer.created"]
     oldest = (await events.list_async()).data[-1]
     assert await types({"ending_before": oldest.id, "limit": 1}) == ["invoice.created"]
+    newest = (await events.list_async({"limit": 1})).data[0]
+    assert await types({"starting_after": newest.id, "limit": 1}) == ["invoice.updated"]
+    with pytest.raises(stripe.InvalidRequestError, match="only specify one"):
+        await types({"type": "customer.created", "types": ["customer.created"]})
+    later = stage.clock.advance(timedelta(seconds=10))
+    await stage.a_customer()
+    assert await types({"created": {"gte": int(later.timestamp())}}) == ["customer.created"]
+    assert len(await types({"created": {"lt": int(later.timestamp())}})) == 5
     stage.clock.advance(timedelta(days=30, seconds=1))
     assert await types({}) == []
