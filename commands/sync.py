@@ -8,11 +8,22 @@ from billing.invoices import SyncHealth, sync_health
 from billing.runtime import Runtime
 from commands.console import json_option, show
 from commands.runtime import ACTOR, run
+from commands.sync_watch import watch
 
 
-@click.group()
-def sync() -> None:
+@click.group(invoke_without_command=True)
+@click.option("--watch", "is_watching", is_flag=True, help="A line a second until nothing waits.")
+@json_option
+@click.pass_context
+def sync(context: click.Context, is_watching: bool, as_json: bool) -> None:
     """Sending invoices to Stripe: how it is going, and trying again."""
+    if context.invoked_subcommand is not None:
+        if is_watching:
+            raise click.UsageError("--watch goes without a command.")
+    elif is_watching:
+        run(lambda runtime: watch(runtime, as_json=as_json))
+    else:
+        click.echo(context.get_help())
 
 
 @sync.command()

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from billing.accounts import Viewer, organizations_for
+from billing.invoice_sync import push_progress
 from billing.invoices import stuck_invoices, sync_health
 from billing.runtime import Runtime
 from web.auth import data, page
@@ -60,7 +61,8 @@ async def _sync_context(runtime: Runtime) -> dict[str, Any]:
     async with runtime.sessions() as session:
         health = await sync_health(session, now)
         stuck = await stuck_invoices(session, now, limit=STUCK_SHOWN_MAX)
-    return {"health": health, "stuck": stuck, "now": now}
+        left = await push_progress(session, runtime.settings.stripe_limits)
+    return {"health": health, "stuck": stuck, "now": now, "left": left}
 
 
 def _tag(html: str) -> str:

@@ -73,13 +73,14 @@ async def push(work: Push) -> StripeInvoice:
 
     Raises `Unavailable`, `StripeRefused`, `Mismatch`, or `Overtaken`.
     """
+    was_left_alone = work.step is SyncStep.LINES
     if work.is_in_doubt and work.stripe_id is not None:
         work = await _again_if_gone(work)
     if work.step is SyncStep.NEW:
         work = await _create(work)
     if work.step is SyncStep.CREATED:
         work = await _add_lines(work)
-    return await _finalize(work)
+    return await _finalize(work, looks_first=work.is_in_doubt or was_left_alone)
 
 
 async def _again_if_gone(work: Push) -> Push:
@@ -146,12 +147,14 @@ def _chunk_name(lines: Sequence[PushLine]) -> str:
     return hashlib.sha256("".join(line.line_id for line in lines).encode()).hexdigest()[:16]
 
 
-async def _finalize(work: Push) -> StripeInvoice:
-    if work.is_in_doubt:
+async def _finalize(work: Push, *, looks_first: bool) -> StripeInvoice:
+    """A draft that was left alone since its lines were checked may have been edited by hand."""
+    if looks_first:
         held = await _fetched(work)
         check(work.invoice, held)
         if held.status != _DRAFT:
             return held
+    if work.is_in_doubt:
         work = await _with_new_keys(work)
     issued = await work.runtime.stripe.finalize_invoice(work.draft_id, work.key("finalize"))
     check(work.invoice, issued)
