@@ -1,7 +1,10 @@
 """What Stripe says of an invoice's money is shown beside its status, and moves none of ours."""
 
+import zlib
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 
 from billing.ids import InvoiceId
@@ -10,6 +13,8 @@ from billing.payments import find_facts
 from billing.runtime import Runtime
 from billing.stripe_events import handle_due
 from sandbox.stripe.app import FakeStripe
+from sandbox.stripe.dashboard import CloseDispute, DisputeInvoice, RefundInvoice, perform
+from sandbox.stripe.records import Event
 from tests.billing.test_stripe_events import a_pushed_invoice, hear, outcomes, told
 from tests.world import Clock
 
@@ -84,3 +89,60 @@ async def test_money_of_nobodys_invoice_is_ignored(
 
     ((outcome, reason),) = await outcomes(connected)
     assert (outcome, reason) == ("IGNORED", "not about an invoice")
+
+
+async def hear_of(runtime: Runtime, fake: FakeStripe, *types: str) -> None:
+    """What Stripe made of these kinds, as thin events: nothing in them but an id."""
+    thin = [
+        {
+            "object": "v2.core.event",
+            "id": event.id,
+            "type": f"v1.{event.type}",
+            "livemode": False,
+            "related_object": {"id": event_body(event)["data"]["object"]["id"]},
+        }
+        for event in fake.world.events
+        if event.type in types
+    ]
+    assert thin
+    await hear(runtime, *thin)
+    await handle_due(runtime)
+
+
+def event_body(event: Event) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.json.decode(zlib.decompress(event.data))
+    return {"data": body}
+
+
+@pytest.mark.parametrize("types", [("refund.created",), ("charge.refunded",)])
+async def test_a_refund_leaves_it_paid_and_is_told(
+    connected: Runtime, fake: FakeStripe, clock: Clock, types: tuple[str, ...]
+) -> None:
+    invoice_id, stripe_id = await paid_invoice(connected, fake, clock)
+    perform(fake.world, RefundInvoice(stripe_id, 1000), int(clock.at.timestamp()))
+    await hear_of(connected, fake, *types)
+
+    facts = await facts_of(connected, invoice_id)
+    assert (facts.refunded_minor, facts.amount_paid_minor) == (1000, 3494)
+    async with connected.sessions() as session:
+        invoice = await session.get_one(Invoice, invoice_id)
+    assert (invoice.status, invoice.total_minor) == (InvoiceStatus.PAID, 3494)
+
+
+@pytest.mark.parametrize(("won", "status", "gone"), [(True, "won", 0), (False, "lost", 3494)])
+async def test_a_dispute_is_told_until_it_is_won(
+    connected: Runtime, fake: FakeStripe, clock: Clock, won: bool, status: str, gone: int
+) -> None:
+    invoice_id, stripe_id = await paid_invoice(connected, fake, clock)
+    perform(fake.world, DisputeInvoice(stripe_id), int(clock.at.timestamp()))
+    await hear_of(connected, fake, "charge.dispute.created")
+    facts = await facts_of(connected, invoice_id)
+    assert (facts.disputed_minor, facts.dispute_status) == (3494, "needs_response")
+
+    (dispute,) = fake.world.disputes
+    perform(fake.world, CloseDispute(dispute.id, won), int(clock.at.timestamp()))
+    await hear_of(connected, fake, "charge.dispute.closed")
+    facts = await facts_of(connected, invoice_id)
+    assert (facts.disputed_minor, facts.dispute_status) == (gone, status)
+    async with connected.sessions() as session:
+        assert (await session.get_one(Invoice, invoice_id)).status is InvoiceStatus.PAID

@@ -7,8 +7,14 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from billing.clock import wall_time
+from billing.models import ClockOffset
+from billing.runtime import Runtime
 from cli import main
+from tests.billing.conftest import connected, fake
+from tests.world import Clock
 
+__all__ = ["connected", "fake"]
 StripeSync = Callable[..., Awaitable[Result]]
 
 
@@ -35,3 +41,11 @@ def stripe_sync(environ: dict[str, str]) -> StripeSync:
         return await asyncio.to_thread(runner.invoke, main, arguments, input=stdin)
 
     return run
+
+
+async def on_the_tests_clock(runtime: Runtime, environ: dict[str, str], clock: Clock) -> None:
+    """Let commands read the test's time, and speak to the test's Stripe: as in the sandbox."""
+    environ["ENVIRONMENT"] = "sandbox"
+    environ["STRIPE_API_BASE"] = str(runtime.settings.stripe_api_base)
+    async with runtime.sessions.begin() as session:
+        await session.merge(ClockOffset(id=1, ahead=clock.at - wall_time()))
