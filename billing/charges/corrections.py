@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from billing.charges.basis import Basis
+from billing.charges.priced_meters import meters_of_prices
 from billing.charges.reducing import coupon_terms, period_cap
 from billing.charges.reissuing import already_corrected, corrected_before, is_issued_again
 from billing.ids import InvoiceId
@@ -179,15 +180,16 @@ async def true_ups_of(
     usage = await usage_lines(session, org, invoice.period, basis)
     beside_usage = [line for line in own if line.kind is not LineKind.USAGE]
     now = await _again(session, org, invoice, stored, [*usage, *beside_usage], basis)
-    lines = []
+    lines = {}
     for price in dict.fromkeys(_price(line) for line in [*now, *before]):
         ours = [line for line in now if _price(line) == price]
         theirs = [line for line in before if _price(line) == price]
         missing = sum(map(_billed, ours)) - sum(map(_billed, theirs))
         if missing:
             amount = Money(missing, org.currency)
-            lines.append(_line(invoice, price, amount, ours, theirs))
-    return lines
+            lines[price] = _line(invoice, price, amount, ours, theirs)
+    meters = await meters_of_prices(session, lines) if lines else {}
+    return [replace(line, meter=meters.get(price)) for price, line in lines.items()]
 
 
 def _is_own(line: DraftLine) -> bool:
@@ -255,7 +257,6 @@ def _line(
         quantity=_counted(ours) - _counted(theirs) if last.unit else None,
         unit=last.unit,
         product=last.product,
-        meter=last.meter,
         corrects=str(invoice.number),
     )
 

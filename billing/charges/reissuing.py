@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from billing.charges.basis import Basis
+from billing.charges.priced_meters import meters_of_prices
 from billing.ids import InvoiceId
 from billing.invoices import draft_line_of
 from billing.models import Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, Organization
@@ -51,6 +52,7 @@ async def already_corrected(
     of_price: defaultdict[str, list[tuple[DraftLine, str, InvoiceId]]] = defaultdict(list)
     for found in await _true_ups_of(session, org, period, basis):
         of_price[found[0].key.rpartition("~")[0]].append(found)
+    meters = await meters_of_prices(session, of_price) if of_price else {}
     lines, invoices = [], []
     for price, true_ups in of_price.items():
         line, number, invoice_id = true_ups[-1]
@@ -59,7 +61,8 @@ async def already_corrected(
             amount = Money(-billed, org.currency)
             description = f"Billed already: {line.description}"
             made = plain_line(LineKind.TRUE_UP, f"{price}~{number}", description, amount, line.span)
-            lines.append(replace(made, product=line.product, corrects=number))
+            meter = meters.get(price)
+            lines.append(replace(made, product=line.product, meter=meter, corrects=number))
             invoices.append((number, invoice_id))
     return lines, invoices
 

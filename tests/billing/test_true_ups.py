@@ -8,10 +8,14 @@ from sqlalchemy import select
 
 from billing.accounts import COMMAND_LINE
 from billing.closing import close_due
+from billing.credits import NewGrant, grant_credit
 from billing.estimates import current_estimate
 from billing.invoices import get_invoice, invoices_for_org
 from billing.models import Invoice, InvoiceCheck, LateUsage, Organization
+from billing.one_offs import NewOneOff, add_one_off
 from billing.rules.lines import LineKind
+from billing.rules.money import Currency
+from billing.rules.reductions import GrantKind
 from billing.runtime import Runtime
 from billing.usage import incoming_event, record_usage
 from billing.usage.void_requests import VoidRequest
@@ -116,6 +120,32 @@ async def test_a_voided_event_is_given_back_and_late_plus_void_never_happened(
     assert lines_of(december) == [
         (LineKind.USAGE, "egress", 1500),
         (LineKind.TRUE_UP, "Correction to ACME-0001: egress", -500),
+    ]
+
+
+async def test_what_is_given_back_of_a_meter_counts_for_a_grant_of_that_meter_alone(
+    runtime: Runtime, clock: Clock, org: Organization
+) -> None:
+    await send(runtime, clock, "1", "120", NOVEMBER_10)
+    await closed(runtime, clock, AFTER_GRACE)
+    wanted = VoidRequest("acme", "test", "1")
+    await void_usage(
+        runtime, [wanted], reason="Twice.", viewer=COMMAND_LINE, now=clock.advance(timedelta(1))
+    )
+    grant = NewGrant("EGRESS", "Egress", GrantKind.PROMOTIONAL, Decimal(100), "egress_gb")
+    item = NewOneOff("Migration", Decimal(50), Currency.USD, "item", clock.at)
+    async with runtime.sessions.begin() as session:
+        [now_open] = await session.scalars(select(Organization))
+        await grant_credit(session, now_open, grant, actor="cli", now=clock.at)
+        await add_one_off(session, now_open, item, actor="cli", now=clock.at)
+    await send(runtime, clock, "2", "100", clock.at)
+
+    december, _ = await closed(runtime, clock, JANUARY)
+
+    assert [(kind, amount) for kind, _, amount in lines_of(december)] == [
+        (LineKind.USAGE, 1000),
+        (LineKind.ONE_OFF, 5000),
+        (LineKind.TRUE_UP, -1100),
     ]
 
 

@@ -81,5 +81,6 @@ def coupons_for(world: World, books: Books, now: datetime) -> list[Coupon]:
         coupon
         for coupon in world.coupons
         if coupon.created_at <= now
+        and (coupon.ended_at is None or coupon.ended_at > now)
         and (coupon.invoices is None or books.coupon_uses.get(coupon.name, 0) < coupon.invoices)
     ]

@@ -13,13 +13,16 @@ from typing import Literal
 
 from tests.reference.generate_catalogue import Catalogue, catalogue
 from tests.reference.generate_usage import events_and_voids
-from tests.reference.periods import Period, period_at_index
+from tests.reference.periods import Period, period_at_index, period_of
 from tests.reference.world import (
     CapChange,
     Coupon,
     Grant,
     OneOff,
     Organization,
+    PriceOverride,
+    PriceVersion,
+    Resumed,
     Subscription,
     TaxRate,
     World,
@@ -77,13 +80,14 @@ def world_of(seed: int, size: Literal["small", "large"]) -> World:
         offered.meters,
         offered.plans,
         subscriptions,
+        _overrides(frame, offered),
         events,
         voids,
         one_offs=() if (tiny or quiet) and rng.random() < 0.8 else _one_offs(frame),
         coupons=_coupons(frame),
         caps=_caps(frame, offered),
         grants=_grants(frame, offered),
-        taxes=_taxes(rng),
+        taxes=_taxes(frame),
         closes=frame.closes,
     )
 
@@ -135,6 +139,7 @@ def _history(
         recorded = end
         if not moves and rng.random() < 0.3:  # a cancellation may be booked ahead
             recorded = max(start + HOUR, end - rng.randint(1, 600) * HOUR)
+        known_until = frame.closes[-1] if stays else min(end, recorded)
         found.append(
             Subscription(
                 key,
@@ -145,6 +150,7 @@ def _history(
                 end_recorded_at=None if stays else recorded,
                 changes=changes,
                 trial_ends_at=trial,
+                resumed=_resumed(rng, start, known_until),
             )
         )
         if stays or (not moves and rng.random() < (0.2 if quiet else 0.6)):
@@ -152,6 +158,46 @@ def _history(
         changes = key if moves else None
         start = end if moves else end + rng.randint(1, 300) * HOUR
     return found
+
+
+def _resumed(rng: Random, start: datetime, until: datetime) -> Resumed | None:
+    """Now and then somebody cancels, and thinks better of it before that has come."""
+    hours = (until - start) // HOUR
+    if hours < 8 or rng.random() < 0.7:
+        return None
+    recorded = start + rng.randint(1, hours // 2) * HOUR + timedelta(minutes=41)
+    back = recorded + rng.randint(1, hours // 2 - 2) * HOUR
+    ends_at = back.replace(minute=0) + rng.randint(1, 900) * HOUR
+    return Resumed(ends_at, recorded, back)
+
+
+def _overrides(frame: Frame, offered: Catalogue) -> tuple[PriceOverride, ...]:
+    """Of metered prices, on terms that another version or price of that meter has."""
+    rng = frame.rng
+    found: dict[tuple[str, str, datetime], PriceOverride] = {}
+    metered = [(plan, x) for plan in offered.plans for x in plan.prices if x.meter]
+    for _ in range(rng.choice([0, 0, 1, 2]) if metered else 0):
+        plan, price = rng.choice(metered)
+        like = rng.choice([x for _, x in metered if x.meter == price.meter])
+        terms: PriceVersion | None = rng.choice(like.versions)
+        recorded = frame.hour() + timedelta(minutes=33)
+        since = _reach(frame, recorded)
+        for _ in range(rng.choice([1, 2, 2])):
+            key = (plan.slug, price.slug, since)
+            if key in found or any(at > since for p, x, at in found if (p, x) == key[:2]):
+                break
+            found[key] = PriceOverride(plan.slug, price.slug, since, terms, recorded)
+            terms = None
+            recorded += rng.randint(0, 300) * HOUR + timedelta(seconds=1)
+            since = max(since + HOUR, _reach(frame, recorded))
+    return tuple(sorted(found.values(), key=lambda one: one.recorded_at))
+
+
+def _reach(frame: Frame, recorded: datetime) -> datetime:
+    """A whole hour that may still be priced anew, in the open period or later."""
+    open_since = period_of(frame.organization, recorded).start
+    hour = recorded.replace(minute=0, second=0) + frame.rng.randint(-100, 400) * HOUR
+    return max(open_since, hour)
 
 
 def _another(rng: Random, plans: list[str], current: str) -> str:
@@ -186,6 +232,7 @@ def _coupons(frame: Frame) -> tuple[Coupon, ...]:
                 None if by_percent else max(frame.step, frame.money(50, 2500)),
                 rng.choice([None, 1, 1, 2, 3]),
                 created + timedelta(minutes=1 + number),
+                ended_at=created + rng.randint(1, 1500) * HOUR if rng.random() < 0.2 else None,
             )
         )
     return tuple(found)
@@ -214,7 +261,7 @@ def _grants(frame: Frame, offered: Catalogue) -> tuple[Grant, ...]:
     found = []
     for number in range(rng.choice([0, 0, 1, 2, 3, 4])):
         promotional = rng.random() < 0.6
-        scope = rng.choice(offered.meters).slug if promotional and rng.random() < 0.4 else None
+        scope = rng.choice(offered.meters).slug if rng.random() < 0.4 else None
         created = frame.organization.opened_at if rng.random() < 0.6 else frame.hour()
         valid = created + rng.choice([0, 0, 24, 800]) * HOUR
         expires = None if rng.random() < 0.5 else valid + rng.randint(1, 1500) * HOUR
@@ -233,6 +280,17 @@ def _grants(frame: Frame, offered: Catalogue) -> tuple[Grant, ...]:
     return tuple(found)
 
 
-def _taxes(rng: Random) -> tuple[TaxRate, ...]:
-    rates = [TaxRate("vat", Decimal("20")), TaxRate("state", Decimal("7.25"))]
-    return tuple(rng.sample(rates, rng.choice([0, 0, 1, 1, 2])))
+def _taxes(frame: Frame) -> tuple[TaxRate, ...]:
+    """Now and then one begins, ends or changes in between."""
+    rng = frame.rng
+    found: list[TaxRate] = []
+    for name, percent in rng.sample(
+        [("vat", "20"), ("state", "7.25")], rng.choice([0, 0, 1, 1, 2])
+    ):
+        since = frame.hour() + timedelta(minutes=37) if rng.random() < 0.15 else None
+        begun = since or frame.organization.opened_at
+        until = begun + rng.randint(1, 1500) * HOUR if rng.random() < 0.2 else None
+        found.append(TaxRate(name, Decimal(percent), since, until))
+        if until is not None and rng.random() < 0.5:
+            found.append(TaxRate(name, Decimal(percent) + 1, until))
+    return tuple(found)

@@ -1,7 +1,7 @@
 """Which prices are in force when (§4): the period cut wherever a subscription or version changes.
 
 Everything is asked as known at an instant: a subscription, or its end, that is recorded later is
-not known yet. The catalogue is taken to be known from the beginning.
+not known yet, and neither is an override. The catalogue is taken to be known from the beginning.
 """
 
 from dataclasses import dataclass, replace
@@ -45,6 +45,37 @@ class Stretch:
     prices: tuple[InForce, ...]
 
 
+def as_known(world: World, now: datetime) -> World:
+    """The plans with the organization's own prices in their places, as far as these are known."""
+    plans = tuple(
+        replace(plan, prices=tuple(_own_price(world, plan, price, now) for price in plan.prices))
+        for plan in world.plans
+    )
+    return replace(world, plans=plans)
+
+
+def _own_price(world: World, plan: Plan, price: Price, now: datetime) -> Price:
+    """Own terms hold from their hour until the next own ones; without terms, the plan's again."""
+    own = sorted(
+        (
+            one
+            for one in world.overrides
+            if (one.plan, one.price) == (plan.slug, price.slug) and one.recorded_at <= now
+        ),
+        key=lambda one: one.effective_from,
+    )
+    versions = list(price.versions)
+    ends = [*(x.effective_from for x in own[1:]), FOREVER]
+    for one, until in zip(own, ends, strict=False):
+        standing = one.terms or version_at(price, one.effective_from)
+        assert standing is not None, "every price is older than the world"
+        inside = [v for v in price.versions if one.effective_from < v.effective_from < until]
+        versions = [v for v in versions if v.effective_from < one.effective_from]
+        versions.append(replace(standing, effective_from=one.effective_from))
+        versions += [] if one.terms else inside
+    return replace(price, versions=tuple(versions))
+
+
 def plan_of(world: World, slug: str) -> Plan:
     """The plan with this slug."""
     (plan,) = [plan for plan in world.plans if plan.slug == slug]
@@ -64,6 +95,9 @@ def _active(subscription: Subscription, now: datetime) -> Active:
     end = FOREVER
     if subscription.ends_at and (subscription.end_recorded_at or subscription.ends_at) <= now:
         end = hour_up(subscription.ends_at)
+    taken_back = subscription.resumed
+    if taken_back and taken_back.recorded_at <= now < taken_back.taken_back_at:
+        end = hour_up(taken_back.ends_at)
     trial = hour_up(subscription.trial_ends_at) if subscription.trial_ends_at else start
     return Active(subscription, start, end, max(start, trial))
 

@@ -178,10 +178,13 @@ def _grants_and_tax(world: World, books: Books, lines: list[RefLine], bill: Bill
         lines.append(RefLine("PROMOTIONAL_GRANT", name, -drawn))
     taxed = Fraction(_total(lines))
     for rate in world.taxes:
+        begun, ended = rate.since or bill.now, rate.until
+        if begun > bill.now or (ended is not None and ended <= bill.now):
+            continue
         tax = rounded(taxed * Fraction(rate.percent) / 100, currency)
         lines.append(RefLine("TAX", rate.name, tax))
     prepaid = grants_for(world.grants, "PREPAID", bill.period, bill.now)
-    for name, drawn in draw_prepaid(prepaid, books.grants, _total(lines)):
+    for name, drawn in draw_prepaid(prepaid, books.grants, bill.charges, _total(lines)):
         lines.append(RefLine("PREPAID_GRANT", name, -drawn))
 
 

@@ -4,44 +4,28 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from random import Random
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from billing.accounts import COMMAND_LINE, NewOrganization, create_organization, get_organization
-from billing.capping import set_cap
 from billing.closing import begin_closing, close_due, close_period_now
-from billing.coupons import NewCoupon, create_coupon
-from billing.credits import NewGrant, grant_credit
 from billing.holds import open_holds, release_hold
-from billing.models import InvoiceStatus, Organization
-from billing.one_offs import NewOneOff, add_one_off
+from billing.models import InvoiceStatus
 from billing.price_book import apply_price_book, read_price_book
-from billing.rules.money import Currency, Money
-from billing.rules.reductions import GrantKind
 from billing.runtime import Runtime
-from billing.subscribing import cancel_subscription, change_plan, start_subscription
-from billing.taxes import set_tax_rate
 from billing.usage import incoming_event, record_usage
 from billing.usage.void_requests import Voiding, VoidRequest
 from billing.usage.voids import void_usage
+from tests.reference.acts import ACTOR, Acts
 from tests.reference.periods import period_at_index
 from tests.reference.price_book import price_book_of
 from tests.reference.world import (
-    CapChange,
-    Coupon,
     Event,
-    Grant,
-    OneOff,
-    Subscription,
     Void,
     World,
 )
 from tests.world import Clock
 
-ACTOR = "cli"
 AGE_MAX = timedelta(days=34)
 GRACE = timedelta(hours=24)
 Act = Callable[[], Awaitable[None]]
@@ -67,6 +51,11 @@ class Player:
     rng: Random
     looks_at: Sequence[datetime] = ()
     look: Told | None = None
+
+    @property
+    def acts(self) -> Acts:
+        """What staff do."""
+        return Acts(self.world, self.clock)
 
     async def play(self) -> None:
         """Everything that happens, up to the last close."""
@@ -107,10 +96,7 @@ class Player:
                 billing_email="billing@org.example",
                 anchor_day=who.anchor_day,
             )
-            org = await create_organization(session, new, actor=ACTOR, now=self.clock.at)
-            for number, tax in enumerate(self.world.taxes):
-                at = self.clock.at + timedelta(microseconds=number)
-                await set_tax_rate(session, org, tax.name, tax.percent, actor=ACTOR, now=at)
+            await create_organization(session, new, actor=ACTOR, now=self.clock.at)
 
     def _happenings(self) -> Iterator[Happening]:
         world = self.world
@@ -124,33 +110,47 @@ class Player:
                 yield Happening(end, 2, self._sweep)
         yield from self._subscribing()
         for change in world.caps:
-            yield Happening(change.at, 4, self._with_org(self._cap, change))
+            yield Happening(change.at, 4, self._with_org(self.acts.cap, change))
         for at in self.looks_at:
             yield Happening(at, 5, partial(self._look, at))
 
     def _giving(self) -> Iterator[Happening]:
         world = self.world
         for one_off in world.one_offs:
-            yield Happening(one_off.recorded_at, 0, self._with_org(self._sell, one_off))
+            yield Happening(one_off.recorded_at, 0, self._with_org(self.acts.sell, one_off))
         for coupon in world.coupons:
-            yield Happening(coupon.created_at, 0, self._with_org(self._give_coupon, coupon))
+            yield Happening(coupon.created_at, 0, self._with_org(self.acts.give_coupon, coupon))
+            if coupon.ended_at is not None:
+                yield Happening(coupon.ended_at, 0, self._with_org(self.acts.end_coupon, coupon))
         for grant in world.grants:
-            yield Happening(grant.created_at, 0, self._with_org(self._grant, grant))
+            yield Happening(grant.created_at, 0, self._with_org(self.acts.grant, grant))
+        for tax in world.taxes:
+            since = tax.since or world.organization.opened_at
+            yield Happening(since, 0, self._with_org(self.acts.tax, tax))
+            if tax.until is not None:
+                yield Happening(tax.until, 0, self._with_org(self.acts.untax, tax))
+        for override in world.overrides:
+            yield Happening(override.recorded_at, 3, self._with_org(self.acts.override, override))
 
     def _subscribing(self) -> Iterator[Happening]:
         subscriptions = self.world.subscriptions
         changed = {s.changes: s for s in subscriptions if s.changes}
         for one in subscriptions:
             if one.changes is None:
-                yield Happening(one.created_at, 3, self._with_org(self._start, one))
+                yield Happening(one.created_at, 3, self._with_org(self.acts.start, one))
+            if (back := one.resumed) is not None:
+                yield Happening(
+                    back.recorded_at, 2, self._with_org(self.acts.cancel, one, back.ends_at)
+                )
+                yield Happening(back.taken_back_at, 2, self._with_org(self.acts.resume, one))
             if one.ends_at is None:
                 continue
             if one.key in changed:
                 new = changed[one.key]
-                yield Happening(new.created_at, 3, self._with_org(self._change, one, new))
+                yield Happening(new.created_at, 3, self._with_org(self.acts.change, one, new))
             else:
                 at = one.end_recorded_at or one.ends_at
-                yield Happening(at, 2, self._with_org(self._cancel, one))
+                yield Happening(at, 2, self._with_org(self.acts.cancel, one, one.ends_at))
 
     def _with_org(self, act: Callable[..., Awaitable[None]], *args: object) -> Act:
         async def run() -> None:
@@ -184,57 +184,6 @@ class Player:
             self.runtime, [wanted], reason="A mistake.", viewer=COMMAND_LINE, now=self.clock.at
         )
         assert verdict.verdict is not Voiding.REJECTED, verdict
-
-    async def _start(self, session: AsyncSession, org: Organization, one: Subscription) -> None:
-        await start_subscription(
-            session,
-            org,
-            one.plan,
-            one.starts_at,
-            actor=ACTOR,
-            now=self.clock.at,
-            trial_ends_at=one.trial_ends_at,
-        )
-
-    async def _change(
-        self, session: AsyncSession, org: Organization, old: Subscription, new: Subscription
-    ) -> None:
-        await change_plan(
-            session, org, old.plan, new.plan, at=new.starts_at, actor=ACTOR, now=self.clock.at
-        )
-
-    async def _cancel(self, session: AsyncSession, org: Organization, one: Subscription) -> None:
-        await cancel_subscription(
-            session, org, one.plan, at=one.ends_at, actor=ACTOR, now=self.clock.at
-        )
-
-    async def _sell(self, session: AsyncSession, org: Organization, one: OneOff) -> None:
-        item = NewOneOff(
-            one.key, self._major(one.amount_minor), org.currency, one.key, one.incurred_at
-        )
-        await add_one_off(session, org, item, actor=ACTOR, now=self.clock.at)
-
-    async def _give_coupon(self, session: AsyncSession, org: Organization, one: Coupon) -> None:
-        amount = None if one.amount_minor is None else self._major(one.amount_minor)
-        new = NewCoupon(one.name, one.name, one.percent, amount, one.invoices)
-        await create_coupon(session, org, new, actor=ACTOR, now=self.clock.at)
-
-    async def _grant(self, session: AsyncSession, org: Organization, one: Grant) -> None:
-        new = NewGrant(
-            one.name,
-            one.name,
-            GrantKind(one.kind),
-            self._major(one.amount_minor),
-            one.scope,
-            one.priority,
-            one.valid_from,
-            one.expires_at,
-        )
-        await grant_credit(session, org, new, actor=ACTOR, now=self.clock.at)
-
-    async def _cap(self, session: AsyncSession, org: Organization, change: CapChange) -> None:
-        amount = None if change.amount_minor is None else self._major(change.amount_minor)
-        await set_cap(session, org, amount, actor=ACTOR, now=self.clock.at)
 
     async def _sweep(self) -> None:
         async with self.runtime.sessions.begin() as session:
@@ -272,6 +221,3 @@ class Player:
     async def _look(self, at: datetime) -> None:
         assert self.look is not None
         await self.look(at)
-
-    def _major(self, minor: int) -> Decimal:
-        return Money(minor, Currency(self.world.organization.currency)).major

@@ -44,10 +44,12 @@ def _price(price: Price, currency: str) -> dict[str, object]:
 
 
 def _version(version: PriceVersion) -> dict[str, object]:
-    terms: dict[str, object] = {
-        "effective_from": version.effective_from.isoformat(),
-        "model": version.model,
-    }
+    return {"effective_from": version.effective_from.isoformat(), **terms_of(version)}
+
+
+def terms_of(version: PriceVersion) -> dict[str, object]:
+    """What it charges, without its date."""
+    terms: dict[str, object] = {"model": version.model}
     if version.model == "FLAT":
         return terms | {"amount": f"{version.amount:f}", "timing": version.timing}
     terms |= {"included": f"{version.allowance:f}", "minimum": f"{version.minimum:f}"}

@@ -101,16 +101,21 @@ def draw_promotional(
 
 
 def draw_prepaid(
-    grants: Sequence[Grant], balances: dict[str, int], left: int
+    grants: Sequence[Grant], balances: dict[str, int], charges: Sequence[Charge], left: int
 ) -> list[tuple[str, int]]:
-    """Draw on what is to be paid, tax included."""
+    """Draw on what is to be paid, tax included; a scoped grant on its meter's lines without it."""
     drawn = []
+    paid: dict[str, int] = {}
     for grant in sorted(grants, key=_grant_order):
-        assert grant.scope is None, "not drawn in these worlds"
         most = min(left, balances[grant.name])
+        if grant.scope is not None:
+            of_meter = sum(charge.net for charge in charges if charge.meter == grant.scope)
+            most = min(most, of_meter - paid.get(grant.scope, 0))
         if most > 0:
             balances[grant.name] -= most
             left -= most
+            if grant.scope is not None:
+                paid[grant.scope] = paid.get(grant.scope, 0) + most
             drawn.append((grant.name, most))
     return drawn
 

@@ -10,7 +10,8 @@ Where the page and the product's stated choices leave room, these were taken.
 
 1.  "Recorded by" includes the instant itself.
 2.  The catalogue (plans, prices, versions, tax rates) is known from the beginning; subscriptions,
-    their ends, events, voids, one-offs, coupons, grants and caps only once they are recorded.
+    their ends, overrides, events, voids, one-offs, coupons, grants and caps only once they are
+    recorded.
 3.  "Adjacent" segments touch in time. After a gap (cancelled, started again) equal terms make a
     new segment, so another line; the ladder's quantities run on over the gap.
 4.  A merged line bears the name of its first segment.
@@ -33,12 +34,14 @@ Where the page and the product's stated choices leave room, these were taken.
     change at or after a period's end is not that period's. Every line is under the cap of the
     period it is a cost of; the cap credit never exceeds the lines it is taken off.
 13. A true-up computes the corrected invoice's steps 1 to 3 anew (its fees and one-offs as billed;
-    the coupons that took something off it, its own cap as it stands, and what other periods' caps
-    took off their lines) and compares what is left of each price's lines. It changes neither a
-    coupon's count nor what later counts as the net of a fee billed in advance.
+    the coupons that took something off it, its own cap as it stands) and compares what is left of
+    each price's lines. Lines of other periods keep what was taken off them, and its own bear the
+    rest of the coupons. It changes neither a coupon's count nor what later counts as the net of a
+    fee billed in advance.
 14. A one-off recorded after its period's close is a one-off on the next period invoice.
 15. A lower `priority` number draws first; a grant without expiry after those with one. A scoped
-    grant draws on the sum of its meter's usage and true-up lines.
+    grant draws on the sum of its meter's usage and true-up lines; a prepaid one on what is left of
+    it, before tax.
 16. Each tax rate applies to the same base.
 17. "Carried from" is added before the last test, so a negative rest eats the carry first, and what
     is then still negative is moved to the credit balance.
@@ -54,7 +57,7 @@ from datetime import datetime
 
 from tests.reference.books import Books, cap_of
 from tests.reference.fees import first_fee_charges
-from tests.reference.in_force import Active, active_subscriptions
+from tests.reference.in_force import Active, active_subscriptions, as_known
 from tests.reference.invoices import (
     RefInvoice,
     close_period,
@@ -89,6 +92,7 @@ def invoices_of(world: World) -> list[RefInvoice]:
 def estimate_of(world: World, now: datetime) -> RefEstimate:
     """The invoice of the period that `now` is in, if it were closed now."""
     books, _ = _walk(world, now)
+    world = as_known(world, now)
     period = period_of(world.organization, now)
     books.is_behind = len(books.closed) < period.index
     charges = period_charges(world, books, period, now)
@@ -110,14 +114,15 @@ def _walk(world: World, until: datetime) -> tuple[Books, list[RefInvoice]]:
     for at, _, _, happening in sorted(happenings, key=lambda one: one[:3]):
         if at > until:
             break
+        known = as_known(world, at)
         if isinstance(happening, CapChange):
-            _change_cap(world, books, happening)
+            _change_cap(known, books, happening)
             continue
         if isinstance(happening, int):
             period = period_at_index(world.organization, happening)
-            invoices.append(close_period(world, books, period, at))
+            invoices.append(close_period(known, books, period, at))
         else:
-            invoices += _start(world, books, happening)
+            invoices += _start(known, books, happening)
     return books, invoices
 
 

@@ -68,7 +68,7 @@ def world(
         (UNITS, STORAGE, DISKS),
         (offered,),
         (Subscription("s", offered.slug, NOVEMBER, NOVEMBER),),
-        tuple(events),
+        events=tuple(events),
         closes=(DECEMBER + GRACE, JANUARY + GRACE)[:closes],
     )
 

@@ -82,6 +82,26 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class PriceOverride:
+    """Other terms of one price for this organization from a whole hour on; None: the plan's."""
+
+    plan: str
+    price: str
+    effective_from: datetime
+    terms: PriceVersion | None
+    recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A cancellation that was taken back before it came: known from one instant to another."""
+
+    ends_at: datetime
+    recorded_at: datetime
+    taken_back_at: datetime
+
+
+@dataclass(frozen=True)
 class Subscription:
     """The organization on a plan; `created_at` and `end_recorded_at` say since when it is known.
 
@@ -97,6 +117,7 @@ class Subscription:
     end_recorded_at: datetime | None = None
     changes: str | None = None
     trial_ends_at: datetime | None = None
+    resumed: Resumed | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +160,7 @@ class Coupon:
     amount_minor: int | None
     invoices: int | None
     created_at: datetime
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -165,10 +187,12 @@ class Grant:
 
 @dataclass(frozen=True)
 class TaxRate:
-    """An exclusive rate on everything."""
+    """An exclusive rate on everything, from an instant (None: from the beginning) to another."""
 
     name: str
     percent: Decimal
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +203,7 @@ class World:
     meters: tuple[Meter, ...] = ()
     plans: tuple[Plan, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
+    overrides: tuple[PriceOverride, ...] = ()
     events: tuple[Event, ...] = ()
     voids: tuple[Void, ...] = ()
     one_offs: tuple[OneOff, ...] = ()
