@@ -5,9 +5,12 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; \
 	done; echo python3)
 
+SCHEDULES ?= 5000
+SEED ?= 0
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo story test check verify mutants bench migrate format clean
+.PHONY: help setup demo story test check verify soak mutants bench migrate format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | sed 's/|/                /; s/^\(.\{18\}\) */\1/'
@@ -31,6 +34,9 @@ check: setup ## format, lint, types, import floors, migrations, schema
 verify: setup ## 1,000 worlds by a second opinion, and each invoice of 2,000 organizations by its events
 	@.venv/bin/python -m tests.reference --seeds 1000
 	@.venv/bin/python -m sandbox.verify
+
+soak: setup ## 5,000 random schedules of crashes, faults and webhooks (SCHEDULES=…, SEED=…)
+	@.venv/bin/python -m tests.soak --schedules $(SCHEDULES) --seed $(SEED)
 
 mutants: setup ## plant faults in a copy of the source, one by one: a test must catch each
 	@.venv/bin/python -m tests.mutants
