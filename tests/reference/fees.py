@@ -6,7 +6,7 @@ from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 
-from tests.reference.charges import Charge
+from tests.reference.charges import Charge, ChargeKind
 from tests.reference.in_force import Active, active_subscriptions, plan_of, terms_of, version_at
 from tests.reference.money import Currency, currency_of, minor, rounded
 from tests.reference.periods import Period, hour_up, share_of
@@ -110,10 +110,11 @@ def _settled(
     """What the period deserves in advance fees, minus what was already billed for it."""
     currency = currency_of(world)
     charges = []
-    for name, deserved, lines in _by_name(world, period, segments, billed):
+    for name, parts, lines in _by_name(world, period, segments, billed):
         gross = sum(line.amount for line in lines)
+        deserved = sum(parts)
         if deserved >= gross:
-            charges.append(Charge("FEE", name, deserved - gross, period.index, is_fee=True))
+            charges += _fees("FEE", name, parts, gross, period)
         else:
             kept = Fraction(sum(line.net for line in lines), gross)
             credit = rounded((deserved - gross) * kept, currency)
@@ -130,24 +131,33 @@ def _in_advance(
     """
     begun = [active for active in actives if not _is_on_trial(active, following.start)]
     segments = fee_segments(world, following, begun)
-    return [
-        Charge("FEE_IN_ADVANCE", name, missing, following.index, is_fee=True)
-        for name, deserved, lines in _by_name(world, following, segments, billed)
-        if (missing := deserved - sum(line.amount for line in lines)) > 0
-    ]
+    charges = []
+    for name, parts, lines in _by_name(world, following, segments, billed):
+        gross = sum(line.amount for line in lines)
+        if sum(parts) > gross:
+            charges += _fees("FEE_IN_ADVANCE", name, parts, gross, following)
+    return charges
+
+
+def _fees(
+    kind: ChargeKind, name: str, parts: Sequence[int], billed: int, period: Period
+) -> list[Charge]:
+    """A line for each segment; one line for what is missing, where some of it was billed."""
+    amounts = [sum(parts) - billed] if billed else parts
+    return [Charge(kind, name, amount, period.index, is_fee=True) for amount in amounts]
 
 
 def _by_name(
     world: World, period: Period, segments: Sequence[FeeSegment], billed: Sequence[Charge]
-) -> list[tuple[str, int, list[Charge]]]:
-    """Per fee of a plan: its name, what it deserves, and the lines billed for it."""
+) -> list[tuple[str, list[int], list[Charge]]]:
+    """Per fee of a plan: its name, what its segments deserve, and the lines billed for it."""
     advance = [s for s in segments if s.version.timing == "ADVANCE"]
     earlier = [line for line in billed if line.period == period.index]
     names = dict.fromkeys([*(s.name for s in advance), *(line.name for line in earlier)])
     return [
         (
             name,
-            sum(s.amount(period, currency_of(world)) for s in advance if s.name == name),
+            [s.amount(period, currency_of(world)) for s in advance if s.name == name],
             [line for line in earlier if line.name == name],
         )
         for name in names

@@ -21,6 +21,7 @@ Where the page and the product's stated choices leave room, these were taken.
 7.  Advance fees are compared with what was billed by the fee of a plan; touching stretches on equal
     terms are one, under the name of the first, whatever the plan. So a change between plans with
     equal fees leaves nothing, and one between different fees leaves an unused part and a new fee.
+    Each segment is a line; where some was billed already, what is missing is one line.
     A surplus billed for P+1 waits for P+1's close. Nobody is billed before a trial ends, and who
     comes back to a plan in the period they left it gets no off-cycle invoice: the close settles it.
 8.  Lines on an invoice: usage (ladders by subscription and place in the plan, then time), arrears
