@@ -36,6 +36,16 @@ async def test_a_final_invoice_has_a_page_and_a_draft_has_none(stage: Stage) -> 
     assert (await page(stage, f"/hosted/{draft.id}")).status_code == 404
 
 
+async def test_the_page_of_a_discounted_invoice_adds_up(stage: Stage) -> None:
+    customer = await stage.a_customer()
+    await stage.order(discounts={customer: {"percent_off": 10}})
+    invoice = await stage.an_open_invoice(500, customer=customer)
+
+    shown = (await page(stage, f"/hosted/{invoice.id}")).text
+    for part in ("5.00 USD", "−0.50 USD", "4.50 USD"):
+        assert part in shown
+
+
 def test_money_in_each_kind_of_currency() -> None:
     assert money(-5, "usd") == "−0.05 USD"
     assert money(1500, "jpy") == "1,500 JPY"
