@@ -31,6 +31,7 @@ from sandbox.stripe import (
     refunds,
     webhook_endpoints,
 )
+from sandbox.stripe.chaos import Fault
 from sandbox.stripe.connection import Doorway
 from sandbox.stripe.control import obey, report
 from sandbox.stripe.errors import unrecognized_url
@@ -108,10 +109,13 @@ class FakeStripe:
 
         Only while served: webhooks need the HTTP client that lives as long.
         """
-        assert self._http is not None, "not being served"
         seconds = unix(now)
         lifecycle.advance_due(self.world, seconds)
-        await deliver_due(self.world.postbox, self._http, seconds)
+        await self._deliver(seconds)
+
+    async def _deliver(self, now: int) -> None:
+        assert self._http is not None, "not being served"
+        await deliver_due(self.world.postbox, self._http, now)
 
     async def _seconds(self) -> int:
         return unix(await self.now())
@@ -132,7 +136,10 @@ class FakeStripe:
     def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             instant = await self.now()
-            return await Exchange(self.world, operation, request, instant, self._sleep).answer()
+            answer = await Exchange(self.world, operation, request, instant, self._sleep).answer()
+            if self.world.chaos.take(Fault.WEBHOOKS_FIRST, operation.name):
+                await self._deliver(unix(instant))
+            return answer
 
         return endpoint
 

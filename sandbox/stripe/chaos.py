@@ -8,7 +8,8 @@ import msgspec
 
 class Fault(StrEnum):
     """What can go wrong. `…_commit` says on which side of the saved change it goes wrong; a cut
-    answer is one of a change that is saved. REORDER sends an event before those that wait; HIDE is
+    answer is one of a change that is saved. WEBHOOKS_FIRST tells of a change before the call that
+    made it is answered. REORDER sends an event before those that wait; HIDE is
     Stripe failing to make the event at all, so that no list has it either.
     """
 
@@ -17,6 +18,7 @@ class Fault(StrEnum):
     SLOW = "slow"
     CUT_MID_BODY = "cut_mid_body"
     TIMEOUT_AFTER_COMMIT = "timeout_after_commit"
+    WEBHOOKS_FIRST = "webhooks_first"
     ERROR_BEFORE_COMMIT = "error_before_commit"
     ERROR_AFTER_COMMIT = "error_after_commit"
     DROP_WEBHOOK = "drop_webhook"

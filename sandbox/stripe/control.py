@@ -45,6 +45,7 @@ class Orders(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rate_limit: Switches = UNSET
     slow: Switches = UNSET
     cut_mid_body: Switches = UNSET
+    webhooks_first: Switches = UNSET
     timeout_after_commit: Switches = UNSET
     error_before_commit: Switches = UNSET
     error_after_commit: Switches = UNSET

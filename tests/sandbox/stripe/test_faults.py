@@ -57,6 +57,16 @@ async def test_a_hidden_event_is_neither_sent_nor_listed(stage: Stage, receiver:
     assert "invoice.finalized" not in arrived
 
 
+async def test_a_webhook_can_overtake_the_answer_it_is_of(stage: Stage, receiver: Receiver) -> None:
+    await stage.order(webhooks_first={"operation": CUSTOMERS, "calls": 1})
+    customer = await stage.a_customer()
+    ((payload, _),) = receiver.arrived  # no time has passed, and nothing was asked to be due
+    told = stage.client.construct_event_without_verification(payload)
+    assert told.data.object.id == customer
+    await stage.a_customer()
+    assert len(receiver.arrived) == 1
+
+
 async def test_a_delayed_webhook_comes_later_and_a_duplicate_twice(
     stage: Stage, receiver: Receiver
 ) -> None:
