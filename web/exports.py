@@ -76,6 +76,8 @@ def invoice_json(
     corrections: InvoiceCorrections,
     lines: Sequence[DraftLine],
     changes: Compared | None,
+    *,
+    payment: Mapping[str, Any],
 ) -> Response:
     """An issued invoice, with the arithmetic of each line, and against the one before it."""
     return JSONResponse(
@@ -84,6 +86,7 @@ def invoice_json(
         | _corrections(invoice, corrections)
         | {
             "digest": invoice.digest,
+            "payment": payment,
             "changes": changes_told(changes),
             "lines": [line_told(line) for line in lines],
         }

@@ -20,6 +20,7 @@ from web.auth import data, organization_of, page
 from web.exports import invoice_json, invoices_csv, invoices_json, lines_csv
 from web.line_links import invoice_links
 from web.paging import after, position
+from web.payments import payment_of, payment_told
 from web.rendering import render
 from web.statement import sections
 
@@ -85,21 +86,30 @@ async def invoice(request: Request) -> Response:
         links=invoice_links(org, found),
         changes=await _changes(request, org, found),
         corrections=await _corrections(request, found),
+        payment=await payment_of(request.state.runtime, found),
     )
 
 
 async def invoice_state(request: Request) -> Response:
     """The page's head, asked for again and again until the state is final."""
     org, found = await invoice_of(request, with_lines=False)
-    corrections = await _corrections(request, found)
-    return render(request, "invoices/_state.html", org=org, invoice=found, corrections=corrections)
+    return render(
+        request,
+        "invoices/_state.html",
+        org=org,
+        invoice=found,
+        corrections=await _corrections(request, found),
+        payment=await payment_of(request.state.runtime, found),
+    )
 
 
 async def invoice_as_json(request: Request) -> Response:
     """The invoice for scripts."""
     org, found = await invoice_of(request)
     changes = await _changes(request, org, found)
-    return invoice_json(org, found, await _corrections(request, found), _lines(found), changes)
+    payment = payment_told(await payment_of(request.state.runtime, found))
+    corrections = await _corrections(request, found)
+    return invoice_json(org, found, corrections, _lines(found), changes, payment=payment)
 
 
 async def invoice_as_csv(request: Request) -> Response:

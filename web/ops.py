@@ -11,6 +11,7 @@ from billing.invoice_sync import push_progress
 from billing.invoices import stuck_invoices, sync_health
 from billing.runtime import Runtime
 from web.auth import data, page
+from web.ops_books import books_context
 from web.ops_closing import closing_context
 from web.paging import after_slug
 from web.rendering import fragment, render
@@ -38,6 +39,7 @@ async def ops(request: Request) -> Response:
         tag=_tag(fragment(_SYNC, sync)),
         **sync,
         **await closing_context(runtime),
+        **await books_context(runtime),
     )
 
 

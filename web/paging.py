@@ -5,7 +5,7 @@ from uuid import UUID
 
 from billing.errors import Invalid
 from billing.ids import InvoiceId
-from billing.models import Invoice
+from billing.models import Invoice, StripeEvent
 from billing.rules.periods import is_within_years
 from billing.usage import EventPosition
 
@@ -71,6 +71,25 @@ def event_position(text: str | None) -> EventPosition | None:
     if any("\0" in name for name in decoded):  # PostgreSQL takes none
         raise UnknownPage
     return EventPosition(_instant(at, "%Y%m%d%H%M%S%f"), *decoded)
+
+
+def after_received(event: StripeEvent) -> str:
+    """The address's word for the webhooks that came before this one."""
+    return f"{event.received_at:%Y%m%d%H%M%S%f}-{event.id.encode().hex()}"
+
+
+def received_position(text: str | None) -> tuple[datetime, str] | None:
+    """What `after_received` wrote; None for the first page. Raises `UnknownPage`."""
+    if text is None:
+        return None
+    at, _, event_id = text.partition("-")
+    try:
+        decoded = bytes.fromhex(event_id).decode()
+    except ValueError:
+        raise UnknownPage from None
+    if "\0" in decoded:  # PostgreSQL takes none
+        raise UnknownPage
+    return _instant(at, "%Y%m%d%H%M%S%f"), decoded
 
 
 def _instant(text: str, shape: str) -> datetime:

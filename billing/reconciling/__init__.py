@@ -15,6 +15,7 @@ from billing.reconciling.books import (
 from billing.reconciling.reading import (
     Found,
     drifts_of,
+    find_run,
     latest_runs,
     unrepaired_counts,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Wanted",
     "drifts_of",
     "find_books",
+    "find_run",
     "finish_run",
     "latest_books",
     "latest_runs",

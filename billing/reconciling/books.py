@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.errors import Invalid, NotFound
@@ -182,7 +183,7 @@ async def latest_books(session: AsyncSession, *, limit: int) -> Sequence[BooksRe
     """The latest report of each month, the newest month first."""
     rows = await session.scalars(
         select(BooksReport)
-        .distinct(BooksReport.period)
+        .ext(distinct_on(BooksReport.period))
         .order_by(BooksReport.period.desc(), BooksReport.made_at.desc())
         .limit(limit)
     )

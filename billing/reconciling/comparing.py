@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 from billing.models import Drift, ReconciliationRun, RunScope
 from billing.reconciling.joining import DIFFERENCES
 from billing.rules.drift import MEANINGS, DriftKind, Situation, repair_of
+from billing.rules.money import Currency, Money
 from billing.rules.periods import Period, month_named
 
 IN_PROGRESS = timedelta(hours=1)
@@ -96,7 +97,8 @@ def _drift_of(run: ReconciliationRun, row: Row[Any]) -> Drift:
 def _message(kind: DriftKind, ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     """What the kind means, and each field that both sides have and say differently."""
     apart = [
-        f"{name.removesuffix('_minor').replace('_', ' ')}: {ours[name]} here, {theirs[name]} there"
+        f"{name.removesuffix('_minor').replace('_', ' ')}: {_told(name, ours)} here,"
+        f" {_told(name, theirs)} there"
         for name in ours
         if name in theirs
         and theirs[name] is not None
@@ -104,3 +106,11 @@ def _message(kind: DriftKind, ours: dict[str, Any], theirs: dict[str, Any]) -> s
     ]
     is_told = kind in {DriftKind.AMOUNT_DRIFT, DriftKind.STATUS_DRIFT, DriftKind.PAYMENT_DRIFT}
     return f"{MEANINGS[kind]} {'; '.join(apart)}." if is_told and apart else MEANINGS[kind]
+
+
+def _told(name: str, side: dict[str, Any]) -> str:
+    """Amounts in major units, where it is a currency of ours; the rest as it is, in small."""
+    currency = str(side.get("currency")).upper()
+    if name.endswith("_minor") and currency in set(Currency):
+        return f"{Money(side[name], Currency(currency)).major:f}"
+    return str(side[name]).lower()

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.accounts import organizations_by_id
+from billing.errors import NotFound
 from billing.models import Drift, Organization, ReconciliationRun, RunScope
 
 PAGE_SIZE_MAX = 200
@@ -29,6 +30,14 @@ async def latest_runs(session: AsyncSession, *, limit: int) -> Sequence[Reconcil
         .limit(min(limit, PAGE_SIZE_MAX))
     )
     return rows.all()
+
+
+async def find_run(session: AsyncSession, run_id: UUID) -> ReconciliationRun:
+    """Raises `NotFound`."""
+    run = await session.get(ReconciliationRun, run_id)
+    if run is None:
+        raise NotFound("There is no such run.", code="RUN_NOT_FOUND")
+    return run
 
 
 async def drifts_of(session: AsyncSession, run_id: UUID, *, limit: int) -> Sequence[Found]:
