@@ -31,7 +31,7 @@ def snapshot(event: Event, api_version: str | None = None) -> Body:
 
 def notification(event: Event) -> Body:
     """What a thin webhook carries: enough to fetch the object as it is now, and no more."""
-    kind, object_id = event.object_kind, event.object_id
+    kind, object_id = _object(event)
     return {
         "id": thin_id(event),
         "object": "v2.core.event",
@@ -71,6 +71,14 @@ def thin_type(event_type: str) -> str:
 def iso(seconds: int) -> str:
     """An instant as the v2 API writes it."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.000Z}"
+
+
+def _object(event: Event) -> tuple[str, str]:
+    """Kind and id of what it happened to; an event that an older version kept has them inside."""
+    if event.object_id:
+        return event.object_kind, event.object_id
+    told = msgspec.json.decode(zlib.decompress(event.data))["object"]
+    return told["object"], told["id"]
 
 
 def _reason(event: Event) -> Body | None:

@@ -2,10 +2,12 @@
 
 import pickle
 from datetime import timedelta
+from typing import Any
 
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.idempotency import Attempt, Replays
 from sandbox.stripe.server import serving
+from sandbox.stripe.world import World
 from tests.sandbox.stripe.conftest import Receiver, Stage, client_of
 
 
@@ -31,3 +33,24 @@ def test_a_key_whose_request_died_with_the_process_is_free_again() -> None:
 
     restored = pickle.loads(pickle.dumps(replays))
     assert restored.begin("k", Attempt("/v1/customers", b"{}"), now=1) is None
+
+
+async def test_an_account_that_an_older_version_kept_is_taken_up(stage: Stage) -> None:
+    """One from before discounts and thin events: its records lack what those brought."""
+    customer = await stage.a_customer()
+    unknown_then = ("discount", "object_kind", "object_id")
+
+    def as_then(record: Any) -> Any:
+        _, state = record.__reduce_ex__(2)[2]
+        older = type(record).__new__(type(record))
+        older.__setstate__((None, {k: v for k, v in state.items() if k not in unknown_then}))
+        return older
+
+    older = World(ids=stage.world.ids)
+    older.customers.add(as_then(stage.world.customers.find(customer)))
+    older.events.add(as_then(next(iter(stage.world.events))))
+    stage.fake.world = older
+
+    assert (await stage.client.v1.customers.retrieve_async(customer)).discount is None
+    (thin,) = (await stage.client.v2.core.events.list_async()).data
+    assert thin.to_dict()["related_object"]["id"] == customer
