@@ -42,7 +42,7 @@ async def test_an_account_that_an_older_version_kept_is_taken_up(stage: Stage) -
 
     def as_then(record: Any) -> Any:
         _, state = record.__reduce_ex__(2)[2]
-        older = type(record).__new__(type(record))
+        older = object.__new__(type(record))
         older.__setstate__((None, {k: v for k, v in state.items() if k not in unknown_then}))
         return older
 
