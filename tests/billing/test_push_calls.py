@@ -1,5 +1,7 @@
 """What a push costs in calls, and what becomes of an invoice with more lines than Stripe takes."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -16,8 +18,10 @@ from billing.models import InvoiceLine, SyncState
 from billing.rules.lines import LineKind
 from billing.runtime import Runtime
 from billing.stripe_gateway import TooManyLines
+from billing.stripe_protocol import PushInvoice
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.chaos import Fault, Switch
+from sandbox.stripe.limits import Limits
 from tests.billing.pushing import (
     ADD_LINES,
     STEPS,
@@ -172,3 +176,30 @@ async def test_stripes_own_words_for_too_many_lines_are_understood(
 
     with pytest.raises(TooManyLines):
         await connected.stripe.add_lines(StripeInvoiceId(draft.id), many, "of 251")
+
+
+async def test_two_invoices_of_a_customer_are_never_written_at_once(
+    connected: Runtime, fake: FakeStripe
+) -> None:
+    fake.world.limits = Limits(locks=True)
+    async with connected.sessions.begin() as session:
+        org, other = await an_organization(session), await an_organization(session)
+    for month in range(4):
+        await an_issued_invoice(connected, org=org, months_before=month)
+    await an_issued_invoice(connected, org=other)
+    busy, together = Counter[str](), set[int]()
+
+    async def slowly(call: object, invoice: PushInvoice, customer: str, key: str) -> object:
+        busy[customer] += 1
+        together.add(busy[customer])
+        await asyncio.sleep(0.01)
+        answer = await call(invoice, customer, key)  # type: ignore[operator] # the gateway's own
+        busy[customer] -= 1
+        return answer
+
+    slow = through(connected, "create_invoice", slowly)
+    await asyncio.gather(*(push_due(slow) for _ in range(3)))
+
+    assert together == {1}
+    assert len(held(fake)) == 5
+    assert fake.world.traffic.refused.total() == 0

@@ -26,9 +26,10 @@ from sandbox.toolchain import REPOSITORY, environment, say
 from tests.billing.usage import test_planted_faults
 from tests.mutants.fault import Fault
 from tests.mutants.pure_faults import PURE_FAULTS
+from tests.mutants.push_faults import PUSH_FAULTS
 from tests.mutants.stored_faults import STORED_FAULTS
 
-FAULTS = (*PURE_FAULTS, *STORED_FAULTS)
+FAULTS = (*PURE_FAULTS, *PUSH_FAULTS, *STORED_FAULTS)
 IN_THE_SUITE = "tests/billing/usage/test_planted_faults.py"
 """Faults of the usage store are planted in memory, by a test of their own in every run of them."""
 

@@ -1,6 +1,7 @@
 """Faults between the rules and the rows: tests on a real database catch them."""
 
 from tests.mutants.fault import fault
+from tests.mutants.stripe_faults import STRIPE_FAULTS
 
 _TRUE_UPS, _CLOSING = "tests/billing/test_true_ups.py", "tests/billing/test_closing.py"
 _VERIFYING, _LATE = "tests/billing/test_verifying.py", "tests/billing/test_late_items.py"
@@ -100,4 +101,5 @@ STORED_FAULTS = (
         "    if basis.known_at == period.start:\n        return await _all_before(",
         f"{_LATE}::test_an_estimate_of_the_past_has_the_corrections_that_were_due_then",
     ),
+    *STRIPE_FAULTS,
 )

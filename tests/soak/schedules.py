@@ -47,8 +47,11 @@ FAULTS = (
     Fault.ERROR_BEFORE_COMMIT,
     Fault.ERROR_AFTER_COMMIT,
 )
-OPERATIONS = ("POST /v1/customers", CREATE, ADD_LINES, FINALIZE, None)
-MINUTES = (1, 6, 6, 30, 25 * 60)
+OPERATIONS = ("POST /v1/customers", CREATE, ADD_LINES, ADD_LINES, FINALIZE, FINALIZE, None)
+DAY = 25 * 60
+"""Minutes after which Stripe has forgotten an idempotency key."""
+
+MINUTES = (1, 6, 6, 30, DAY, DAY)
 DOORS_MAX = 14
 """A push of one invoice passes about a dozen: before and after each call, and after each commit."""
 
@@ -62,7 +65,7 @@ _WEIGHTS = {
     What.FLUSH: 1,
     What.HEAR: 2,
     What.COLLECT: 1,
-    What.EDIT: 1,
+    What.EDIT: 2,
     What.RECONCILE: 1,
 }
 LENGTHS = (4, 14)
@@ -104,6 +107,39 @@ def _act(chance: Random) -> Act:
             return Act(what, chance.choice(MINUTES))
         case _:
             return Act(what, chance.randint(0, 3))
+
+
+def _known(*acts: Act, lines: tuple[int, ...] = (2,)) -> Schedule:
+    return Schedule(-1, lines, (Act(What.CLOSE), *acts))
+
+
+def _fault(fault: Fault, operation: str, calls: int = 1) -> Act:
+    return Act(What.FAULT, calls, fault, operation)
+
+
+_PUSH, _WAIT, _DAY = Act(What.PUSH), Act(What.WAIT, 6), Act(What.WAIT, DAY)
+
+KNOWN = {
+    "an answer lost, and the key forgotten": _known(
+        _fault(Fault.TIMEOUT_AFTER_COMMIT, CREATE), _PUSH, _DAY, _PUSH
+    ),
+    "lines added, their answer lost, and the key forgotten": _known(
+        _fault(Fault.TIMEOUT_AFTER_COMMIT, ADD_LINES), _PUSH, _DAY, _PUSH, lines=(101, 2)
+    ),
+    "a failure saved under the key of the lines": _known(
+        _fault(Fault.ERROR_AFTER_COMMIT, ADD_LINES), _PUSH, _WAIT, _PUSH, _WAIT, _PUSH
+    ),
+    "a draft edited by hand before it is finalized": _known(
+        _fault(Fault.DOWN, FINALIZE), _PUSH, Act(What.EDIT), _WAIT, _PUSH
+    ),
+    "a draft edited by hand while its lines are in doubt": _known(
+        _fault(Fault.TIMEOUT_AFTER_COMMIT, ADD_LINES), _PUSH, Act(What.EDIT), _DAY, _PUSH
+    ),
+    "two workers after one has died": _known(
+        Act(What.CRASH, 5), Act(What.FLUSH), _WAIT, Act(What.PUSH_TOGETHER), lines=(1, 101)
+    ),
+}
+"""Where it has gone wrong before, here or elsewhere."""
 
 
 def shorter(schedule: Schedule) -> Sequence[Schedule]:
