@@ -3,8 +3,9 @@
 Everything is as the product would have left it, in form and in size: identities, chunks of one hour
 and shard, buckets computed from the very readings. The latest month is drawn event by event; the
 others are that month moved, with sources, instants and identities of their own. Two things are
-cheaper: an identity's last 12 bytes are digits of the event's random id instead of a SHA-256, and
-the two big indexes are built after the rows, as full as random inserts leave them.
+cheaper: an identity's last 12 bytes are digits of the event's random id instead of a SHA-256, with
+the month's number in them, and the two big indexes are built after the rows, as full as random
+inserts leave them.
 """
 
 import asyncio
@@ -84,8 +85,8 @@ WITH drawn AS (
     FROM series_hours, generate_series(1, readings)
 ), claimed AS (
     INSERT INTO usage_identities (key, fingerprint, occurred_at, is_time_given)
-    SELECT (key_start || substr(external_id, 5, 24))::uuid, hashtextextended(external_id, 0),
-           occurred_at, true
+    SELECT (key_start || '00' || substr(external_id, 5, 22))::uuid,
+           hashtextextended(external_id, 0), occurred_at, true
     FROM readings
 ), packed AS (
     INSERT INTO usage_chunks (hour, shard, form, series_ids, occurred_at, quantities, sources,
@@ -101,9 +102,12 @@ WITH drawn AS (
 )
 SELECT count(*) FROM readings
 """
-_KEEP_BUCKETS = """
-DROP TABLE IF EXISTS bench.first_buckets;
-CREATE UNLOGGED TABLE bench.first_buckets AS SELECT * FROM usage_buckets WHERE hour >= '{month}'
+_KEEP_FIRST = """
+DROP TABLE IF EXISTS bench.first_buckets, bench.first_identities;
+CREATE UNLOGGED TABLE bench.first_buckets AS SELECT * FROM usage_buckets WHERE hour >= '{month}';
+CREATE UNLOGGED TABLE bench.first_identities AS
+SELECT key::text AS key, fingerprint, occurred_at FROM usage_identities ORDER BY occurred_at;
+CREATE INDEX ON bench.first_identities USING brin (occurred_at)
 """
 MOVE = """
 WITH chosen AS MATERIALIZED (
@@ -111,11 +115,9 @@ WITH chosen AS MATERIALIZED (
     WHERE hour >= $1 AND hour < $2
 ), claimed AS (
     INSERT INTO usage_identities (key, fingerprint, occurred_at, is_time_given)
-    SELECT (key_start || substr(right(external_id, 32) || right(external_id, 32), $5, 24))::uuid,
-           hashtextextended(external_id, $5), each.occurred_at - $3::interval, true
-    FROM chosen, unnest(series_ids, chosen.occurred_at, external_ids)
-         AS each (series_id, occurred_at, external_id)
-    JOIN bench.series_places AS place ON place.id = each.series_id
+    SELECT overlay(key PLACING $5 FROM 10 FOR 2)::uuid, fingerprint, occurred_at - $3::interval,
+           true
+    FROM bench.first_identities WHERE occurred_at >= $1 AND occurred_at < $2
 ), packed AS (
     INSERT INTO usage_chunks (hour, shard, form, series_ids, occurred_at, quantities, sources,
                               external_ids, recorded_at)
@@ -160,7 +162,7 @@ class Loader:
         """Draw the latest month, event by event."""
         first = self.months[0]
         await self._load(self._drawn(start, end) for start, end in _slices(first))
-        await self._stage.first.execute(_KEEP_BUCKETS.format(month=first))
+        await self._stage.first.execute(_KEEP_FIRST.format(month=first))
 
     async def load_others(self) -> None:
         """Move it to where the other months are."""
@@ -196,8 +198,8 @@ class Loader:
         start, end, days_later = part
         back = timedelta(days=(self.months[0] - month).days - days_later)
         source = f"bench/load/{month:%Y-%m}/{days_later}"
-        digit = 1 + number + (MONTHS if days_later else 0)  # where a key of its own begins
-        return MOVE, (start, end, back, source, digit)
+        own = f"{number + (MONTHS if days_later else 0):02x}"  # in each of its keys
+        return MOVE, (start, end, back, source, own)
 
     async def _connect(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(self._stage.services.database_url)
