@@ -12,6 +12,7 @@ from api.corrections import CreditNote, InvoiceHold
 from api.lines import LineItem
 from api.money import Money
 from api.nodes import Node, global_id
+from api.payments import PaymentFacts
 from api.periods import Period
 from api.scalars import instant_text
 from billing import models
@@ -59,6 +60,10 @@ class StripeSync:
         description="When it is tried next; null when nothing is left to try."
     )
     error: SyncError | None = strawberry.field(description="Of the last attempt; null for none.")
+    payment_attempts: int = strawberry.field(description="How often collecting it was tried.")
+    next_payment_at: datetime | None = strawberry.field(
+        description="When collecting is tried again by itself; null when it is not."
+    )
 
     @classmethod
     def of(cls, row: models.InvoiceSync) -> Self:
@@ -71,6 +76,8 @@ class StripeSync:
             attempts=row.attempts,
             next_attempt_at=row.next_attempt_at if waits else None,
             error=SyncError.of(row),
+            payment_attempts=row.payment_attempts,
+            next_payment_at=row.next_payment_at,
         )
 
 
@@ -148,6 +155,14 @@ class Invoice(Node):
     async def replaced_by(self, info: Info) -> str | None:
         """By the same two queries."""
         return (await info.context.loaders.corrections.load(self.row.id)).replaced_by
+
+    @strawberry.field(
+        description="What Stripe says was paid, refunded and disputed; null until it was asked."
+    )
+    async def payment(self, info: Info) -> PaymentFacts | None:
+        """One query for the facts of all invoices of the request."""
+        row = await info.context.loaders.payments.load(self.row.id)
+        return None if row is None else PaymentFacts.of(row, self.row)
 
     @strawberry.field(description="What held or holds it up; null unless you are staff.")
     async def holds(self, info: Info) -> list[InvoiceHold] | None:

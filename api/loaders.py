@@ -16,8 +16,9 @@ from billing.estimates import PRODUCT, CostShare, Estimate, current_estimate, es
 from billing.holds import holds_by_invoice
 from billing.ids import InvoiceId, OrgId
 from billing.invoices import lines_by_invoice
-from billing.models import InvoiceHold, InvoiceLine, Organization
+from billing.models import InvoiceHold, InvoiceLine, Organization, PaymentFacts
 from billing.names import did_you_mean
+from billing.payments import facts_by_invoice
 
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 """Opens one short session: a session cannot be shared by resolvers that run side by side."""
@@ -61,6 +62,7 @@ class Loaders:
         self.members: DataLoader[OrgId, list[Member]] = DataLoader(self._members)
         self.lines: DataLoader[InvoiceId, list[InvoiceLine]] = DataLoader(self._lines)
         self.corrections: DataLoader[InvoiceId, InvoiceCorrections] = DataLoader(self._corrections)
+        self.payments: DataLoader[InvoiceId, PaymentFacts | None] = DataLoader(self._payments)
         self.holds: DataLoader[InvoiceId, list[InvoiceHold]] = DataLoader(self._holds)
 
     async def _members(self, ids: Sequence[OrgId]) -> list[list[Member]]:
@@ -77,6 +79,11 @@ class Loaders:
         async with self._reading() as session:
             found = await corrections_by_invoice(session, ids)
         return [found[invoice_id] for invoice_id in ids]
+
+    async def _payments(self, ids: Sequence[InvoiceId]) -> list[PaymentFacts | None]:
+        async with self._reading() as session:
+            found = await facts_by_invoice(session, ids)
+        return [found.get(invoice_id) for invoice_id in ids]
 
     async def _holds(self, ids: Sequence[InvoiceId]) -> list[list[InvoiceHold]]:
         async with self._reading() as session:

@@ -17,6 +17,7 @@ from api.context import Info
 from api.corrections import OpenHold, holds_now
 from api.invoices import invoice_by_id
 from api.nodes import Node, keys_of, parsed_id
+from api.reconciling import Reconciliation, latest_reconciliation
 from billing.errors import Invalid, NotFound
 from billing.ids import InvoiceId, MeterId, OrgId
 from billing.models import Scope
@@ -68,6 +69,16 @@ class Query:
     async def holds(self, info: Info, first: First = PAGE_SIZE_DEFAULT) -> list[OpenHold]:
         """Over all organizations."""
         return await holds_now(info, first)
+
+    @strawberry.field(
+        description="The latest comparison of our books with Stripe's, with at most `first` of its"
+        " differences; null before the first. Staff only."
+    )
+    async def reconciliation(
+        self, info: Info, first: First = PAGE_SIZE_DEFAULT
+    ) -> Reconciliation | None:
+        """Over all organizations."""
+        return await latest_reconciliation(info, first)
 
     @strawberry.field(description="Every meter, by slug.")
     async def meters(self, info: Info) -> list[Meter]:

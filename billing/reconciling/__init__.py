@@ -1,7 +1,7 @@
 """Comparing our books with Stripe's, invoice by invoice; and what may be mended by itself.
 
-`runs` reads Stripe's list in resumable steps, `comparing` joins both sides in the database,
-`repairing` mends what is safe, `books` makes the signed report of a period.
+`starting` begins a run, `runs` reads Stripe's list in resumable steps, `comparing` joins both sides
+in the database, `repairing` mends what is safe, `books` makes the signed report of a period.
 """
 
 from billing.reconciling.books import (
@@ -19,13 +19,8 @@ from billing.reconciling.reading import (
     latest_runs,
     unrepaired_counts,
 )
-from billing.reconciling.runs import (
-    Wanted,
-    finish_run,
-    reconcile_due,
-    schedule_runs,
-    start_run,
-)
+from billing.reconciling.runs import finish_run, reconcile_due
+from billing.reconciling.starting import Wanted, schedule_runs, start_run
 
 __all__ = [
     "BooksTampered",

@@ -1,11 +1,9 @@
 """What is safe is mended, once looked at again; what moves money is left to a person."""
 
-import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from billing.invoice_sync import push_due
 from billing.models import (
@@ -20,7 +18,7 @@ from billing.models import (
     StripeEvent,
     SyncState,
 )
-from billing.reconciling import Wanted, reconcile_due, schedule_runs, start_run
+from billing.reconciling import Wanted, reconcile_due, start_run
 from billing.reconciling.repairing import REPAIRS_PER_RUN_MAX
 from billing.rules.drift import DriftKind, Repair
 from billing.runtime import Runtime
@@ -300,51 +298,3 @@ async def test_a_dry_run_writes_nothing_but_what_it_found(
     after = await sync_of(connected, invoice_id)
     assert (after.state, after.next_attempt_at) == (before.state, before.next_attempt_at)
     assert dict(fake.world.calls) == {"GET /v1/invoices": 1}
-
-
-async def test_a_run_goes_on_where_stripe_stopped_it(
-    connected: Runtime, fake: FakeStripe, clock: Clock
-) -> None:
-    for _ in range(3):
-        await settled_invoice(connected, fake, clock)
-    async with connected.sessions.begin() as session:
-        run = await start_run(session, Wanted(), actor="test", now=clock.at)
-    fake.world.chaos.turn_on(Fault.DOWN, Switch(operation="GET /v1/invoices", calls=1))
-    assert await reconcile_due(connected) == 0
-    assert await reconcile_due(connected) == 0  # not due yet
-    clock.advance(timedelta(minutes=1))
-    assert await reconcile_due(connected) == 1
-
-    async with connected.sessions() as session:
-        done = await session.get_one(ReconciliationRun, run.id)
-    assert (done.state, done.invoices_read, done.counts) == (RunState.DONE, 3, {})
-
-
-async def test_two_workers_share_no_run_and_schedule_once(
-    connected: Runtime, fake: FakeStripe, clock: Clock
-) -> None:
-    await settled_invoice(connected, fake, clock)
-    await asyncio.gather(*(schedule_runs(connected) for _ in range(4)))
-    await asyncio.gather(*(reconcile_due(connected) for _ in range(3)))
-
-    async with connected.sessions() as session:
-        runs = (await session.scalars(select(ReconciliationRun))).all()
-    assert sorted(run.scope for run in runs) == [RunScope.UNSETTLED, RunScope.WINDOW]
-    assert {run.state for run in runs} == {RunState.DONE}
-    assert all(run.is_repairing for run in runs)
-
-    clock.advance(timedelta(hours=1))
-    await schedule_runs(connected)
-    async with connected.sessions() as session:
-        assert await session.scalar(select(func.count()).select_from(ReconciliationRun)) == 3
-
-
-async def test_a_setting_keeps_scheduled_runs_from_mending(
-    connected: Runtime, clock: Clock
-) -> None:
-    careful = replace(connected, settings=replace(connected.settings, reconcile_repairs=False))
-    await schedule_runs(careful)
-
-    async with connected.sessions() as session:
-        runs = (await session.scalars(select(ReconciliationRun))).all()
-    assert [run.is_repairing for run in runs] == [False, False]
