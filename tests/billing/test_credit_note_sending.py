@@ -37,8 +37,8 @@ from tests.billing.crediting import (
     there,
     until_sent,
 )
+from tests.billing.dying import Crash, Dying
 from tests.billing.pushing import an_issued_invoice, held
-from tests.billing.test_push_crashes import Crash, Dying
 from tests.billing.test_push_doubts import through
 from tests.billing.test_stripe_events import a_pushed_invoice, pay
 from tests.billing.voiding import stored

@@ -19,6 +19,7 @@ from billing.voiding import BeingPushed
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.chaos import Fault, Switch
 from sandbox.stripe.records import Status
+from tests.billing.dying import Crash, Dying
 from tests.billing.pushing import (
     ADD_LINES,
     CREATE,
@@ -27,7 +28,6 @@ from tests.billing.pushing import (
     held,
     until_pushed,
 )
-from tests.billing.test_push_crashes import Crash, Dying
 from tests.billing.test_push_doubts import through
 from tests.billing.test_stripe_events import a_pushed_invoice
 from tests.billing.voiding import a_draft_there, acts, stored, void
