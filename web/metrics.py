@@ -1,6 +1,7 @@
 """What Prometheus is told: requests, how long they took, who watches live, what usage lacks."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import cache
 from time import perf_counter
 
@@ -10,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from billing.reconciling import unrepaired_counts
+from billing.rules.drift import DriftKind
 from billing.runtime import Runtime
 from billing.usage.completeness import usage_alarms
 from billing.verifying import checks_counted
@@ -31,6 +34,11 @@ VERIFIED = Gauge(
     "invoices_verified",
     "Issued invoices computed again from their events: with the same digest, or another.",
     ["outcome"],
+)
+DRIFTS = Gauge(
+    "reconciliation_differences",
+    "Differences with Stripe that the last comparison of everything found, by kind.",
+    ["kind"],
 )
 
 _UNKNOWN = float("nan")
@@ -92,15 +100,19 @@ async def metrics(request: Request) -> Response:
 async def _ask_database(runtime: Runtime) -> None:
     """While it does not answer nobody knows: no number, rather than the last one for ever."""
     gaps = behind = same = other = _UNKNOWN
+    drifts: Mapping[str, float] = dict.fromkeys(DriftKind, _UNKNOWN)
     try:
         async with asyncio.timeout(_ASK_SECONDS_MAX), runtime.sessions() as session:
             alarms = await usage_alarms(session, await runtime.now())
             checks = await checks_counted(session)
             gaps, behind = alarms.gaps, alarms.behind
             same, other = checks[True], checks[False]
+            drifts = await unrepaired_counts(session)
     except (SQLAlchemyError, OSError, TimeoutError):
         pass
     GAPS.set(gaps)
     BEHIND.set(behind)
     VERIFIED.labels("same").set(same)
     VERIFIED.labels("differs").set(other)
+    for kind in DriftKind:
+        DRIFTS.labels(kind).set(drifts.get(kind, 0))

@@ -67,7 +67,7 @@ async def unrepaired_counts(session: AsyncSession) -> dict[str, int]:
         .where(
             ReconciliationRun.finished_at.is_not(None), ReconciliationRun.scope == RunScope.WINDOW
         )
-        .order_by(ReconciliationRun.started_at.desc())
+        .order_by(ReconciliationRun.started_at.desc(), ReconciliationRun.id.desc())
         .limit(1)
     )
     if run is None:

@@ -53,6 +53,10 @@ async def test_staff_see_what_differs_and_what_becomes_of_it(
     assert "A person must decide." in text
     assert "Differences 1" in text_of((await olga.get("/ops")).text)
 
+    metrics = (await olga.get("/metrics")).text
+    assert 'reconciliation_differences{kind="AMOUNT_DRIFT"} 1.0' in metrics
+    assert 'reconciliation_differences{kind="MISSING"} 0.0' in metrics
+
     one = (await olga.get(f"/ops/reconciliation.json?run={run.id}")).json()
     assert one["run"]["counts"] == {"AMOUNT_DRIFT": 1}
     assert one["differences"][0]["stripe_invoice_id"] == stripe_id
