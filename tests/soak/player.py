@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,8 +11,10 @@ from sqlalchemy.orm import selectinload
 
 from billing import stripe_events
 from billing.closing import close_due
+from billing.errors import Unavailable
 from billing.invoice_sync import push_due
 from billing.models import Base, Invoice, InvoiceStatus, InvoiceSync, StripeEvent, SyncState
+from billing.reconciling import Wanted, finish_run, start_run
 from billing.runtime import Runtime
 from sandbox.stripe.chaos import Switch
 from sandbox.stripe.records import Invoice as StripeRecord
@@ -83,8 +86,13 @@ async def _hear(stage: Stage, act: Act) -> None:
 
 
 async def _reconcile(runtime: Runtime) -> None:
-    """What the hourly job does to what webhooks have missed."""
+    """Hear what webhooks have missed, then compare all and mend what is safe."""
     await stripe_events.backfill_due(runtime)
+    now = await runtime.now()
+    async with runtime.sessions.begin() as session:
+        run = await start_run(session, Wanted(is_repairing=True), actor="soak", now=now)
+    with suppress(Unavailable):
+        await finish_run(runtime, run.id)
 
 
 def _fail(stage: Stage, act: Act) -> None:
