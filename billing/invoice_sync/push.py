@@ -73,7 +73,7 @@ async def push(work: Push) -> StripeInvoice:
 
     Raises `Unavailable`, `StripeRefused`, `Mismatch`, or `Overtaken`.
     """
-    was_left_alone = work.step is SyncStep.LINES
+    was_left_alone = work.step is not SyncStep.NEW
     if work.is_in_doubt and work.stripe_id is not None:
         work = await _again_if_gone(work)
     if work.step is SyncStep.NEW:
@@ -148,7 +148,9 @@ def _chunk_name(lines: Sequence[PushLine]) -> str:
 
 
 async def _finalize(work: Push, *, looks_first: bool) -> StripeInvoice:
-    """A draft that was left alone since its lines were checked may have been edited by hand."""
+    """A draft that was left alone may have been edited by hand, or deleted, meanwhile; and what a
+    repeated call is answered may be the saved answer of before that.
+    """
     if looks_first:
         held = await _fetched(work)
         check(work.invoice, held)

@@ -140,7 +140,7 @@ async def test_a_draft_deleted_by_hand_is_made_anew(
     draft.deleted = True
     clock.advance(timedelta(minutes=5))
     await push_due(connected)
-    assert (await sync_of(connected, invoice_id)).state is SyncState.FAILED
+    assert (await sync_of(connected, invoice_id)).state is SyncState.HELD
 
     await retry(connected, clock, invoice_id)
     await push_due(connected)

@@ -132,6 +132,9 @@ KNOWN = {
     "a draft edited by hand before it is finalized": _known(
         _fault(Fault.DOWN, FINALIZE), _PUSH, Act(What.EDIT), _WAIT, _PUSH
     ),
+    "a draft edited by hand, and an old answer that says otherwise": _known(
+        _fault(Fault.TIMEOUT_AFTER_COMMIT, ADD_LINES), _PUSH, Act(What.EDIT), _WAIT, _PUSH
+    ),
     "a draft edited by hand while its lines are in doubt": _known(
         _fault(Fault.TIMEOUT_AFTER_COMMIT, ADD_LINES), _PUSH, Act(What.EDIT), _DAY, _PUSH
     ),
