@@ -83,6 +83,7 @@ async def estimated(runtime: Runtime, org_id: OrgId) -> int:
     """Minor units of the open period; usage stands still, whatever the time."""
     async with runtime.sessions() as session:
         org = await session.get_one(Organization, org_id)
+    async with runtime.sessions() as session:
         return (await current_estimate(session, org, NOVEMBER_10)).draft.accrued.minor
 
 
