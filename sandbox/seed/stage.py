@@ -14,10 +14,10 @@ from billing import invoice_sync, stripe_events
 from billing.runtime import Runtime
 from billing.stripe_gateway import open_stripe
 from sandbox.stripe.app import FakeStripe
+from sandbox.stripe.event_body import snapshot
 from sandbox.stripe.ids import Ids
 from sandbox.stripe.memory import Memory
 from sandbox.stripe.server import serving
-from sandbox.stripe.event_body import snapshot
 from sandbox.stripe.world import COLLECTION_DELAY_S, World
 
 _STRIPE_SEED = 2026
