@@ -11,12 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.runtime import Runtime, limiter_for, open_redis
-from billing.settings import SettingError, load_settings
 from billing.stripe_limits import Lane, Limiter, Paced, StripeLimits, in_lane
 from billing.stripe_limits.alone import SHARE_ALONE, OwnBuckets
-from billing.stripe_limits.concurrency import Concurrency
 from billing.stripe_limits.limiter import Answered
-from billing.stripe_limits.operations import operation_of
 from billing.stripe_limits.rates import Rate
 from billing.stripe_limits.shared import SharedBuckets
 from tests.virtual_time import VirtualTime
@@ -262,36 +259,6 @@ async def test_the_script_in_redis_keeps_the_rule(
         assert there == pytest.approx(here, abs=1e-4)
 
 
-async def test_half_as_many_at_once_when_crowded_and_slowly_more_again() -> None:
-    at_once = Concurrency()
-    at_once.was_crowded(100.0)
-    at_once.was_crowded(100.5)
-    assert at_once.limit == 10, "refused together: once"
-    at_once.was_crowded(102.0)
-    assert at_once.limit == 5
-    for second in range(103, 133):
-        at_once.went_well(float(second))
-    assert at_once.limit == 8
-
-
-async def test_places_are_given_in_order_and_a_place_nobody_takes_is_passed_on() -> None:
-    at_once, order = Concurrency(limit=1), list[int]()
-    release = asyncio.Event()
-
-    async def take(number: int) -> None:
-        async with at_once.place():
-            order.append(number)
-            await release.wait()
-
-    tasks = [asyncio.create_task(take(number)) for number in range(4)]
-    await asyncio.sleep(0)
-    assert order == [0]
-    tasks[1].cancel()
-    release.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert order == [0, 2, 3]
-
-
 @pytest.mark.parametrize(
     ("answer", "limit"),
     [
@@ -308,62 +275,3 @@ async def test_only_being_crowded_makes_fewer_at_once(
     await desk.limiter.answered(CREATE, answer)
 
     assert desk.limiter.concurrency.limit == limit
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "operation"),
-    [
-        ("post", "/v1/invoices", "POST /v1/invoices"),
-        ("get", "/v1/invoices?limit=100", "GET /v1/invoices"),
-        ("post", "/v1/invoices/in_1/add_lines", "POST /v1/invoices/{id}/add_lines"),
-        ("get", "/v1/invoices/in_1/lines", "GET /v1/invoices/{id}/lines"),
-        ("post", "/v1/invoices/in_1/lines/il_1", "POST /v1/invoices/{id}/lines/{id}"),
-        ("get", "/v1/invoices/search", "GET /v1/invoices/search"),
-        ("delete", "/v1/invoices/in_1", "DELETE /v1/invoices/{id}"),
-        ("get", "/v2/core/events/evt_1", "GET /v2/core/events/{id}"),
-        ("get", "/v2/core/events", "GET /v2/core/events"),
-    ],
-)
-def test_ids_share_the_limit_of_their_operation(method: str, path: str, operation: str) -> None:
-    assert operation_of(method, f"https://api.stripe.com{path}") == operation
-
-
-GIVEN = {
-    "ENVIRONMENT": "production",
-    "DATABASE_URL": "postgresql://localhost/x",
-    "REDIS_URL": "redis://localhost",
-    "STRIPE_WEBHOOK_SECRETS": "whsec_x",
-    "SECRET_KEY": "k" * 40,
-}
-
-
-@pytest.mark.parametrize(("key", "of_all"), [("rk_live_x", 100), ("rk_test_x", 25)])
-def test_limits_are_stripes_own_for_the_mode(key: str, of_all: int) -> None:
-    limits = load_settings(GIVEN | {"STRIPE_API_KEY": key}).stripe_limits
-
-    assert limits == StripeLimits(of_all, 25, 0.8)
-    assert (limits.of_endpoint.per_second, limits.of_endpoint.burst) == pytest.approx((20, 5))
-
-
-def test_limits_can_be_given() -> None:
-    given_ = {
-        "STRIPE_API_KEY": "rk_live_x",
-        "STRIPE_GLOBAL_PER_SECOND": "500",
-        "STRIPE_ENDPOINT_PER_SECOND": "62.5",
-        "STRIPE_RATE_SHARE": "0.5",
-    }
-    assert load_settings(GIVEN | given_).stripe_limits == StripeLimits(500, 62.5, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("STRIPE_RATE_SHARE", "1.2"),
-        ("STRIPE_RATE_SHARE", "0"),
-        ("STRIPE_GLOBAL_PER_SECOND", "-3"),
-        ("STRIPE_ENDPOINT_PER_SECOND", "fast"),
-    ],
-)
-def test_a_limit_that_is_none_stops_the_start(name: str, value: str) -> None:
-    with pytest.raises(SettingError, match=name):
-        load_settings(GIVEN | {"STRIPE_API_KEY": "rk_test_x", name: value})
