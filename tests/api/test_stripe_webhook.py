@@ -80,6 +80,7 @@ async def test_either_secret_works_while_one_is_being_rolled(
 
 BODY = json.dumps(EVENT).encode()
 OLD = signed(BODY, at=NOW - 86_400)["Stripe-Signature"]
+REPLAYED = (400, "SIGNATURE_INVALID")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,11 @@ OLD = signed(BODY, at=NOW - 86_400)["Stripe-Signature"]
             "SIGNATURE_INVALID",
         ),
         (BODY, {"Stripe-Signature": f"x=1, t={NOW},{OLD}"}, 400, "SIGNATURE_EXPIRED"),
+        # the SDK takes the first `t`, and reads what we do not: an old one must not hide behind it
+        (BODY, {"Stripe-Signature": f"{OLD.replace('t=', 't=+')},t={NOW}"}, *REPLAYED),
+        (BODY, {"Stripe-Signature": f"{OLD.replace('t=', 't= ')},t={NOW}"}, *REPLAYED),
+        (BODY, {"Stripe-Signature": f"{OLD.replace('t=', 't=00')},t={NOW}"}, *REPLAYED),
+        (BODY, {"Stripe-Signature": f"t={NOW},{OLD}"}, *REPLAYED),
         (b"{", signed(b"{"), 400, "INVALID_JSON"),
         (b"[]", signed(b"[]"), 400, "INVALID_JSON"),
         (b"{}", signed(b"{}"), 400, "INVALID_EVENT"),
