@@ -66,5 +66,7 @@ class Concurrency:
     def _wake(self) -> None:
         free = self.limit - self._busy
         while free > 0 and self._waiting:
-            self._waiting.popleft().set_result(None)
-            free -= 1
+            waiter = self._waiting.popleft()
+            if not waiter.done():  # else it was cancelled, and has not run since
+                waiter.set_result(None)
+                free -= 1
