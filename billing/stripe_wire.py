@@ -75,7 +75,7 @@ def _instant(seconds: int | None) -> datetime | None:
 def signed_at(header: str) -> datetime:
     """When a webhook was signed, by its own word. Raises `Invalid`.
 
-    Exactly one `t`, and plain digits: the SDK verifies whichever it reads first, and reads more than
+    Exactly one `t`, and plain digits: the SDK verifies the first that it reads, and reads more than
     we do (`t=+1`), so a second one would let an old signature pass for a new one.
     """
     told = [part[2:] for part in header.split(",") if part.startswith("t=")]

@@ -139,6 +139,11 @@ def _books_text(report: BooksReport) -> str:
         f" difference {row['difference']}"
         for row in body["currencies"]
     ]
+    lines += [
+        f"{row['currency']}: {row['total']} of ours on {row['invoices']} invoices is just being"
+        " sent, and was not compared yet"
+        for row in body["being_sent"]
+    ]
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(body["counts"].items()))
     verdict = "The books are equal" if body["is_equal"] else "The books differ"
     lines.append(f"{verdict}: {counts or 'no difference'}. Signature {report.signature}")

@@ -10,15 +10,17 @@ from starlette.responses import JSONResponse, Response
 from billing.accounts import Viewer
 from billing.customers import stuck_customers
 from billing.errors import NotFound
-from billing.models import BooksReport, ReconciliationRun, RunScope
+from billing.models import BooksReport, ReconciliationRun
 from billing.reconciling import (
     Found,
     drifts_of,
     find_books,
     find_run,
     latest_books,
+    latest_comparison,
     latest_runs,
     signed,
+    unrepaired_counts,
 )
 from billing.runtime import Runtime
 from billing.stripe_events import inbox_health
@@ -38,21 +40,12 @@ async def books_context(runtime: Runtime) -> dict[str, Any]:
     """The summary on the first page of staff."""
     now = await runtime.now()
     async with runtime.sessions() as session:
-        runs = await latest_runs(session, limit=RUNS_SHOWN)
-        done = [run for run in runs if run.finished_at and run.scope is RunScope.WINDOW]
-        compared = done[0] if done else None
         return {
-            "compared": compared,
-            "open_drifts": _waiting(compared) if compared else 0,
+            "compared": await latest_comparison(session),
+            "open_drifts": sum((await unrepaired_counts(session)).values()),
             "inbox": await inbox_health(session, now),
             "stuck_customers": await stuck_customers(session, limit=STUCK_SHOWN_MAX),
         }
-
-
-def _waiting(run: ReconciliationRun) -> int:
-    """What is none of ours is no difference, and what was mended is none any more."""
-    counts: dict[str, int] = run.counts
-    return sum(n for kind, n in counts.items() if kind != "FOREIGN") - run.repaired
 
 
 async def reconciliation(request: Request) -> Response:

@@ -16,6 +16,7 @@ from billing.reconciling.reading import (
     Found,
     drifts_of,
     find_run,
+    latest_comparison,
     latest_runs,
     unrepaired_counts,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "find_run",
     "finish_run",
     "latest_books",
+    "latest_comparison",
     "latest_runs",
     "make_books",
     "reconcile_due",

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.errors import Invalid, NotFound
 from billing.models import BooksReport, Drift, Invoice, InvoiceSync, ReconciliationRun, SyncState
 from billing.reconciling.comparing import parameters, typed
-from billing.reconciling.joining import TOTALS
+from billing.reconciling.joining import BEING_SENT, TOTALS
 from billing.rules.money import Currency, Money
 from billing.rules.periods import Period, month_named
 
@@ -39,7 +39,7 @@ async def make_books(
     """Write the report of a finished run over a period."""
     assert run.period is not None, "only a period has books"
     assert run.finished_at is not None, run.state
-    currencies = await _currencies(session, run, now)
+    currencies = await _currencies(session, run)
     body: dict[str, Any] = {
         "version": VERSION,
         "period": run.period,
@@ -49,6 +49,7 @@ async def make_books(
         "read": {"from": _told(run.window_start), "to": _told(run.window_end)},
         "not_needed": await _not_needed(session, month_named(run.period)),
         "currencies": currencies,
+        "being_sent": await _being_sent(session, run),
         "counts": run.counts,
         "differences": await _differences(session, run),
     }
@@ -67,10 +68,8 @@ async def make_books(
     return report
 
 
-async def _currencies(
-    session: AsyncSession, run: ReconciliationRun, now: datetime
-) -> list[dict[str, Any]]:
-    rows = await session.execute(typed(TOTALS), parameters(run, now))
+async def _currencies(session: AsyncSession, run: ReconciliationRun) -> list[dict[str, Any]]:
+    rows = await session.execute(typed(TOTALS), _parameters(run))
     return [
         {
             "currency": row.currency,
@@ -80,6 +79,20 @@ async def _currencies(
         }
         for row in rows
     ]
+
+
+async def _being_sent(session: AsyncSession, run: ReconciliationRun) -> list[dict[str, Any]]:
+    """Too young to be listed among the differences: it may be why the totals differ."""
+    rows = await session.execute(typed(BEING_SENT), _parameters(run))
+    return [
+        {"currency": row.currency, **_side(row.invoices, row.total, row.currency)} for row in rows
+    ]
+
+
+def _parameters(run: ReconciliationRun) -> dict[str, object]:
+    """As it was compared: what is an hour old now was not then."""
+    assert run.finished_at is not None, run.state
+    return parameters(run, run.finished_at)
 
 
 def _side(count: int, total: int, currency: str) -> dict[str, Any]:

@@ -194,3 +194,18 @@ FULL JOIN (
 ORDER BY 1
 """  # noqa: S608 - of constants alone
 """Both sides of a period per currency: what is owed by our books, and what Stripe has issued."""
+
+BEING_SENT = f"""
+WITH {_SNAP}
+SELECT invoices.currency, count(*) AS invoices, sum(invoices.total_minor) AS total
+FROM invoices JOIN invoice_syncs syncs ON syncs.invoice_id = invoices.id
+LEFT JOIN kept ON kept.ours_id = invoices.id
+WHERE invoices.period_start >= :period_start AND invoices.period_start < :period_end
+    AND invoices.status NOT IN ('CLOSING', 'VOID') AND syncs.state <> 'NOT_NEEDED'
+    AND (kept.ours_id IS NULL OR kept.status = 'draft')
+    AND (invoices.issued_at >= :hour_ago OR syncs.pushed_at >= :window_end
+        OR kept.created_at >= :hour_ago)
+GROUP BY 1
+ORDER BY 1
+"""  # noqa: S608 - of constants alone
+"""What is owed by our books and too young to be a difference: Stripe's side of it was not read."""

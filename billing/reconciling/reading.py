@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.accounts import organizations_by_id
 from billing.errors import NotFound
-from billing.models import Drift, Organization, ReconciliationRun, RunScope
+from billing.models import Drift, Organization, ReconciliationRun, RunScope, RunState
 
 PAGE_SIZE_MAX = 200
 
@@ -60,16 +60,29 @@ async def drifts_of(session: AsyncSession, run_id: UUID, *, limit: int) -> Seque
     return [Found(x, orgs.get(x.org_id) if x.org_id else None) for x in drifts]
 
 
-async def unrepaired_counts(session: AsyncSession) -> dict[str, int]:
-    """Of the last finished look at everything: how many differences of each kind, for alarms."""
-    run = await session.scalar(
+async def latest_comparison(session: AsyncSession) -> ReconciliationRun | None:
+    """The last look at everything that came to its end: one that failed has compared nothing."""
+    return await session.scalar(
         select(ReconciliationRun)
-        .where(
-            ReconciliationRun.finished_at.is_not(None), ReconciliationRun.scope == RunScope.WINDOW
-        )
+        .where(ReconciliationRun.state == RunState.DONE, ReconciliationRun.scope == RunScope.WINDOW)
         .order_by(ReconciliationRun.started_at.desc(), ReconciliationRun.id.desc())
         .limit(1)
     )
+
+
+async def unrepaired_counts(session: AsyncSession) -> dict[str, int]:
+    """Of the last finished look at everything: how many differences of each kind, for alarms.
+
+    What it mended is none any more.
+    """
+    run = await latest_comparison(session)
     if run is None:
         return {}
-    return {kind: count for kind, count in run.counts.items() if kind != "FOREIGN"}
+    rows = await session.execute(
+        select(Drift.kind, func.count().label("mended"))
+        .where(Drift.run_id == run.id, Drift.repaired_at.is_not(None))
+        .group_by(Drift.kind)
+    )
+    mended = {row.kind: row.mended for row in rows}
+    left = {kind: count - mended.get(kind, 0) for kind, count in run.counts.items()}
+    return {kind: count for kind, count in left.items() if count and kind != "FOREIGN"}

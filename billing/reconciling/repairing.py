@@ -104,6 +104,8 @@ async def _push_again(
     calls = 0
     async with runtime.sessions() as session:
         sync = await session.get_one(InvoiceSync, invoice_id)
+    if sync.state in {SyncState.HELD, SyncState.FAILED}:
+        return Mended(False, calls, "it stopped for a person meanwhile")
     if sync.state is SyncState.PUSHED and sync.stripe_invoice_id is not None:
         calls = 1
         found = await runtime.stripe.fetch_invoice(sync.stripe_invoice_id)

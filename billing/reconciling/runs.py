@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.errors import BillingError, Unavailable
+from billing.errors import BillingError, Conflict, Unavailable
 from billing.models import (
     ReconciliationRun,
     RunState,
@@ -34,6 +34,12 @@ class Overtaken(Exception):
     """The lease ran out and another worker goes on with the run."""
 
 
+class Taken(Conflict):
+    """Another worker has the run: what it will find is not known here."""
+
+    code = "RUN_TAKEN"
+
+
 async def reconcile_due(runtime: Runtime) -> int:
     """Go on with every run that is due; answers how many were brought to their end."""
     deadline = asyncio.get_running_loop().time() + BUDGET_SECONDS
@@ -47,13 +53,18 @@ async def reconcile_due(runtime: Runtime) -> int:
 async def finish_run(runtime: Runtime, run_id: UUID) -> ReconciliationRun:
     """Bring one run to its end here and now.
 
-    Raises `Unavailable` when Stripe is away: the worker's sweep goes on with it then.
+    Raises `Unavailable` when Stripe is away: the worker's sweep goes on with it then; and `Taken`
+    when that has it already.
     """
     run = await _claim(runtime, run_id)
-    while run is not None and run.finished_at is None:
-        run = await _step(runtime, run)
-    async with runtime.sessions() as session:
-        return await session.get_one(ReconciliationRun, run_id)
+    try:
+        while run is not None and run.finished_at is None:
+            run = await _step(runtime, run)
+    except Overtaken:
+        run = None
+    if run is None:
+        raise Taken("A worker has this run already: /ops/reconciliation shows what it finds.")
+    return run
 
 
 async def _claim(runtime: Runtime, run_id: UUID | None = None) -> ReconciliationRun | None:
