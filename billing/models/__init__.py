@@ -50,7 +50,13 @@ from billing.models.reductions import (
     Grant,
     TaxRate,
 )
-from billing.models.stripe import EventOrigin, Outcome, StripeEvent, StripeEventCursor
+from billing.models.stripe import (
+    EventOrigin,
+    Outcome,
+    StripeEvent,
+    StripeEventCursor,
+    WebhookEndpointCheck,
+)
 from billing.models.usage import (
     Form,
     QuarantinedEvent,
@@ -131,4 +137,5 @@ __all__ = [
     "User",
     "Verdict",
     "WebSession",
+    "WebhookEndpointCheck",
 ]

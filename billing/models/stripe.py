@@ -60,7 +60,26 @@ class StripeEventCursor(Base):
     read_until: Mapped[datetime | None]
     """The `created` of the last event that was listed, or when a list without any was asked for."""
 
+    slice_end: Mapped[datetime | None]
+    page_after: Mapped[str | None]
+    """A slice of which not all pages are read: they go on after this event, the newest first."""
+
     next_attempt_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
     found: Mapped[int] = mapped_column(default=0)
     """How many events the last reading found that no webhook had told us of."""
+
+
+class WebhookEndpointCheck(Base):
+    """What Stripe says of the endpoint that its webhooks come by. One row, leased likewise.
+
+    `status` is Stripe's, `enabled` or `disabled`; None where it has no endpoint of our address.
+    """
+
+    __tablename__ = "webhook_endpoint_checks"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    url: Mapped[str]
+    status: Mapped[str | None]
+    checked_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime]

@@ -1,8 +1,10 @@
 """What no webhook told of is read from Stripe's own list, hourly, through the same inbox."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 from sqlalchemy import delete, func, select
 
@@ -15,7 +17,8 @@ from billing.models import (
 )
 from billing.runtime import Runtime
 from billing.stripe_events import HANDLED_TYPES, backfill_due, handle_due
-from billing.stripe_events.backfill import EVERY, LISTED_FOR, OVERLAP
+from billing.stripe_events.backfill import EVERY, LEASE, LISTED_FOR, OVERLAP
+from billing.stripe_protocol import EventPage, EventQuery, Stripe
 from sandbox.stripe.app import FakeStripe
 from sandbox.stripe.chaos import Fault, Switch
 from tests.billing.test_stripe_events import a_pushed_invoice, local, pay
@@ -115,6 +118,65 @@ async def test_more_than_a_page_is_read_to_its_end(
 
     assert await backfill_due(connected) == 151
     assert fake.world.calls[LIST] == LISTED_FOR.days + 1
+
+
+class CutOff:
+    """Stripe to a worker whose job is cut off after two pages, as by its time-out."""
+
+    def __init__(self, inner: Stripe) -> None:
+        self._inner = inner
+        self._left = 2
+
+    async def list_events(self, query: EventQuery, cursor: str | None) -> EventPage:
+        if not self._left:
+            raise asyncio.CancelledError
+        self._left -= 1
+        return await self._inner.list_events(query, cursor)
+
+
+async def test_a_day_of_more_events_than_one_job_can_read_is_read_in_several(
+    connected: Runtime, fake: FakeStripe, clock: Clock
+) -> None:
+    """Fifty thousand invoices make two thousand pages; a job that began anew would never end."""
+    await a_pushed_invoice(connected)
+    (event,) = [x for x in fake.world.events if x.type == "invoice.finalized"]
+    for number in range(899):
+        fake.world.events.add(replace(event, id=f"evt_more_{number}"))
+    clock.advance(timedelta(minutes=1))
+
+    for _ in range(40):
+        cut_off = cast(Stripe, CutOff(connected.stripe))
+        with suppress(asyncio.CancelledError):
+            await backfill_due(replace(connected, stripe=cut_off))
+            break
+        clock.advance(LEASE)
+
+    assert await received(connected) == 900
+    assert fake.world.calls[LIST] <= LISTED_FOR.days + 10  # no page was read twice
+    async with connected.sessions() as session:
+        cursor = await session.get_one(StripeEventCursor, 1)
+    assert (cursor.read_until, cursor.slice_end, cursor.page_after) == (clock.at, None, None)
+
+
+async def test_a_place_that_stripe_no_longer_knows_is_given_up(
+    connected: Runtime, fake: FakeStripe, clock: Clock
+) -> None:
+    await a_pushed_invoice(connected)
+    clock.advance(timedelta(minutes=1))
+    async with connected.sessions.begin() as session:
+        session.add(
+            StripeEventCursor(
+                id=1,
+                read_until=clock.at - timedelta(hours=1),
+                slice_end=clock.at,
+                page_after="evt_gone",
+                next_attempt_at=clock.at,
+                found=0,
+            )
+        )
+    assert await backfill_due(connected) == 0
+    clock.advance(timedelta(minutes=10))
+    assert await backfill_due(connected) == 1
 
 
 def test_stripe_takes_no_more_types_at_once() -> None:

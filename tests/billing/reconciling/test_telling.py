@@ -1,6 +1,7 @@
 """What staff are told of comparisons is what was compared: no failed run, no unfinished one."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ async def test_books_say_what_is_still_being_sent(
     assert body["being_sent"] == []
 
 
-async def books(runtime: Runtime) -> dict[str, object]:
+async def books(runtime: Runtime) -> dict[str, Any]:
     run = await run_of(runtime, Wanted(period="2026-11"))
     async with runtime.sessions.begin() as session:
         key, now = runtime.settings.secret_key, await runtime.now()
