@@ -195,3 +195,6 @@ class Stripe(Protocol):
 
     async def money_back(self, id_: StripeInvoiceId) -> MoneyBack:
         """What was refunded or disputed of an invoice's payments."""
+
+    async def webhook_endpoint_status(self, url: str) -> str | None:
+        """`enabled` or `disabled`; None where no webhook endpoint has this address."""

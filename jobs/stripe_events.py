@@ -11,5 +11,9 @@ async def handle_stripe_events(ctx: dict[str, Any]) -> None:
 
 
 async def backfill_stripe_events(ctx: dict[str, Any]) -> None:
-    """Read Stripe's list of events once an hour; asked for oftener, it is not due."""
+    """Read Stripe's list of events once an hour; asked for oftener, it is not due.
+
+    Likewise whether it still sends us any: first, for a long list ends the job.
+    """
+    await stripe_events.check_endpoint_due(ctx["runtime"])
     await stripe_events.backfill_due(ctx["runtime"])

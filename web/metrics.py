@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from billing.reconciling import unrepaired_counts
 from billing.rules.drift import DriftKind
 from billing.runtime import Runtime
+from billing.stripe_events import ENABLED, find_endpoint
 from billing.usage.completeness import usage_alarms
 from billing.verifying import checks_counted
 
@@ -39,6 +40,10 @@ DRIFTS = Gauge(
     "reconciliation_differences",
     "Differences with Stripe that the last comparison of everything found, by kind.",
     ["kind"],
+)
+ENDPOINT = Gauge(
+    "stripe_webhook_endpoint_enabled",
+    "Whether Stripe says that it sends us webhooks: 1 or 0, and NaN while nobody knows.",
 )
 
 _UNKNOWN = float("nan")
@@ -99,20 +104,25 @@ async def metrics(request: Request) -> Response:
 
 async def _ask_database(runtime: Runtime) -> None:
     """While it does not answer nobody knows: no number, rather than the last one for ever."""
-    gaps = behind = same = other = _UNKNOWN
+    gaps = behind = same = other = enabled = _UNKNOWN
     drifts: Mapping[str, float] = dict.fromkeys(DriftKind, _UNKNOWN)
     try:
         async with asyncio.timeout(_ASK_SECONDS_MAX), runtime.sessions() as session:
-            alarms = await usage_alarms(session, await runtime.now())
+            now = await runtime.now()
+            alarms = await usage_alarms(session, now)
             checks = await checks_counted(session)
             gaps, behind = alarms.gaps, alarms.behind
             same, other = checks[True], checks[False]
             drifts = await unrepaired_counts(session)
+            endpoint = await find_endpoint(session, now)
+            if endpoint is not None:
+                enabled = float(endpoint.status == ENABLED)
     except (SQLAlchemyError, OSError, TimeoutError):
         pass
     GAPS.set(gaps)
     BEHIND.set(behind)
     VERIFIED.labels("same").set(same)
     VERIFIED.labels("differs").set(other)
+    ENDPOINT.set(enabled)
     for kind in DriftKind:
         DRIFTS.labels(kind).set(drifts.get(kind, 0))

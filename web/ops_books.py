@@ -23,7 +23,7 @@ from billing.reconciling import (
     unrepaired_counts,
 )
 from billing.runtime import Runtime
-from billing.stripe_events import inbox_health
+from billing.stripe_events import find_endpoint, inbox_health
 from web.auth import data, page
 from web.exports import csv_response, instant_told
 from web.rendering import render
@@ -44,6 +44,7 @@ async def books_context(runtime: Runtime) -> dict[str, Any]:
             "compared": await latest_comparison(session),
             "open_drifts": sum((await unrepaired_counts(session)).values()),
             "inbox": await inbox_health(session, now),
+            "endpoint": await find_endpoint(session, now),
             "stuck_customers": await stuck_customers(session, limit=STUCK_SHOWN_MAX),
         }
 

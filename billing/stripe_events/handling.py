@@ -83,11 +83,12 @@ async def _claim(runtime: Runtime) -> Sequence[StripeEvent]:
         .order_by(StripeEvent.next_attempt_at)
         .limit(BATCH_SIZE)
         .with_for_update(skip_locked=True)
+        .cte("due")  # runs once: as a subquery it may run again for each row
     )
     async with runtime.sessions.begin() as session:
         claimed = await session.scalars(
             update(StripeEvent)
-            .where(StripeEvent.id.in_(due))
+            .where(StripeEvent.id == due.c.id)
             .values(next_attempt_at=now + LEASE, attempts=StripeEvent.attempts + 1)
             .returning(StripeEvent)
             .execution_options(synchronize_session=False)

@@ -38,6 +38,16 @@ class Listing:
         rows, following = await self._page("/v1/events", wanted, cursor)
         return EventPage(tuple(rows), following)
 
+    async def webhook_endpoint_status(self, url: str) -> str | None:
+        """Of several with this address, as while a version is changed, one that is on is enough."""
+        found: set[str] = set()
+        cursor: str | None = None
+        while True:
+            rows, cursor = await self._page("/v1/webhook_endpoints", {"limit": PAGE_SIZE}, cursor)
+            found |= {row["status"] for row in rows if row["url"] == url}
+            if cursor is None:
+                return min(found, key=lambda status: (status != "enabled", status), default=None)
+
     async def _page(
         self, path: str, wanted: dict[str, Any], cursor: str | None
     ) -> tuple[Sequence[dict[str, Any]], str | None]:

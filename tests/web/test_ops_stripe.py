@@ -9,7 +9,9 @@ from sqlalchemy import update
 from billing.models import InvoiceSync, Outcome, PaymentFacts, StripeEvent
 from billing.reconciling import Wanted, make_books, verify_books
 from billing.runtime import Runtime, Sessions
+from billing.stripe_events import check_endpoint_due
 from sandbox.stripe.app import FakeStripe
+from sandbox.stripe.webhooks import Endpoint
 from tests.billing.conftest import connected, fake
 from tests.billing.pushing import an_issued_invoice, held
 from tests.billing.reconciling.conftest import run_of, settled_invoice
@@ -104,6 +106,30 @@ async def test_webhooks_are_listed_by_outcome_and_page_by_page(
     assert "&lt;b&gt;refused&lt;/b&gt;" in failed
     assert "evt_02" not in failed
     assert "evt_01" in (await olga.get("/ops/webhooks.csv?outcome=FAILED")).text
+
+
+async def test_an_endpoint_that_stripe_turned_off_warns_staff_and_counts(
+    connected: Runtime, fake: FakeStripe, clock: Clock, olga: httpx.AsyncClient
+) -> None:
+    metric = "stripe_webhook_endpoint_enabled"
+    assert f"{metric} NaN" in (await olga.get("/metrics")).text
+    url = f"{connected.settings.base_url}/webhooks/stripe"
+    fake.world.postbox.endpoints = (Endpoint(url, ("whsec_test",), id="we_1"),)
+    await check_endpoint_due(connected)
+    assert f"{metric} 1.0" in (await olga.get("/metrics")).text
+    assert "webhook endpoint" not in text_of((await olga.get("/ops")).text)
+
+    fake.world.postbox.endpoints = (Endpoint(url, ("whsec_test",), id="we_1", status="disabled"),)
+    clock.advance(timedelta(hours=1))
+    await check_endpoint_due(connected)
+    assert f"{metric} 0.0" in (await olga.get("/metrics")).text
+    page = text_of((await olga.get("/ops")).text)
+    assert f"Stripe's webhook endpoint for {url} is disabled: turn it on in Stripe." in page
+
+    fake.world.postbox.endpoints = ()
+    clock.advance(timedelta(hours=1))
+    await check_endpoint_due(connected)
+    assert f"Stripe has no webhook endpoint for {url}" in text_of((await olga.get("/ops")).text)
 
 
 @pytest.mark.parametrize(
