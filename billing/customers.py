@@ -62,11 +62,12 @@ async def _claim(runtime: Runtime) -> Sequence[OrgId]:
         .order_by(CustomerUpdate.next_attempt_at)
         .limit(BATCH_SIZE)
         .with_for_update(skip_locked=True, of=CustomerUpdate)
+        .cte("due")  # runs once: as a subquery it may run again for each row
     )
     async with runtime.sessions.begin() as session:
         claimed = await session.scalars(
             update(CustomerUpdate)
-            .where(CustomerUpdate.org_id.in_(due))
+            .where(CustomerUpdate.org_id == due.c.org_id)
             .values(next_attempt_at=now + LEASE)
             .returning(CustomerUpdate.org_id)
             .execution_options(synchronize_session=False)

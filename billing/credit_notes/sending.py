@@ -60,11 +60,12 @@ async def _claim(runtime: Runtime) -> Sequence[CreditNoteId]:
         .order_by(CreditNote.next_attempt_at)
         .limit(BATCH_SIZE)
         .with_for_update(skip_locked=True, of=CreditNote)
+        .cte("due")  # runs once: as a subquery it may run again for each row
     )
     async with runtime.sessions.begin() as session:
         claimed = await session.scalars(
             update(CreditNote)
-            .where(CreditNote.id.in_(due))
+            .where(CreditNote.id == due.c.id)
             .values(next_attempt_at=now + LEASE)
             .returning(CreditNote.id)
             .execution_options(synchronize_session=False)

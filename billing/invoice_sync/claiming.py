@@ -44,12 +44,13 @@ async def claim_due(runtime: Runtime, count: int) -> Sequence[Claim]:
         .order_by(InvoiceSync.next_attempt_at, InvoiceSync.invoice_id)
         .limit(count)
         .with_for_update(skip_locked=True, of=InvoiceSync)
+        .cte("due")  # runs once: as a subquery it may run again for each row
     )
     async with runtime.sessions.begin() as session:
         await session.execute(select(func.pg_advisory_xact_lock(_ONE_CLAIM_AT_A_TIME)))
         claimed = await session.execute(
             update(InvoiceSync)
-            .where(InvoiceSync.invoice_id.in_(due))
+            .where(InvoiceSync.invoice_id == due.c.invoice_id)
             .values(
                 state=SyncState.PUSHING, next_attempt_at=now + LEASE, claim=InvoiceSync.claim + 1
             )

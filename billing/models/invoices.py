@@ -200,6 +200,7 @@ class InvoiceSync(Base):
         Index(
             "ix_invoice_syncs_due",
             "next_attempt_at",
+            "invoice_id",
             postgresql_where=text("state IN ('PENDING', 'PUSHING')"),
         ),
     )

@@ -1,4 +1,4 @@
-"""What was decided about subscriptions and taken back: the past is asked for as it was known."""
+"""What was decided about subscriptions and taken back; what is due at Stripe in order."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,8 +32,23 @@ def upgrade() -> None:
     op.create_index(
         "ix_superseded_subscriptions_org_id", "superseded_subscriptions", ["org_id"], unique=False
     )
+    op.drop_index("ix_invoice_syncs_due", table_name="invoice_syncs")
+    _index_what_is_due("next_attempt_at", "invoice_id")
 
 
 def downgrade() -> None:
+    op.drop_index("ix_invoice_syncs_due", table_name="invoice_syncs")
+    _index_what_is_due("next_attempt_at")
     op.drop_index("ix_superseded_subscriptions_org_id", table_name="superseded_subscriptions")
     op.drop_table("superseded_subscriptions")
+
+
+def _index_what_is_due(*columns: str) -> None:
+    """Ordered as it is claimed, so that a claim reads no further than what it takes."""
+    op.create_index(
+        "ix_invoice_syncs_due",
+        "invoice_syncs",
+        list(columns),
+        unique=False,
+        postgresql_where=sa.text("state IN ('PENDING', 'PUSHING')"),
+    )
