@@ -100,3 +100,17 @@ async def test_events_by_type_for_thirty_days(stage: Stage) -> None:
     assert len(await types({"created": {"lt": int(later.timestamp())}})) == 5
     stage.clock.advance(timedelta(days=30, seconds=1))
     assert await types({}) == []
+
+
+async def test_customers_are_searched_by_their_metadata_a_minute_later(stage: Stage) -> None:
+    ids = [await stage.a_customer(metadata={"of": "us"}) for _ in range(3)]
+    await stage.a_customer(metadata={"of": "them"})
+    customers = stage.client.v1.customers
+    query = "metadata['of']:'us'"
+
+    assert (await customers.search_async({"query": query})).data == []
+    stage.clock.advance(timedelta(minutes=1))
+    pages = await customers.search_async({"query": query, "limit": 2})
+    assert {customer.id async for customer in pages.auto_paging_iter()} == set(ids)
+    with pytest.raises(stripe.InvalidRequestError, match="unable to parse"):
+        await customers.search_async({"query": "of us"})
