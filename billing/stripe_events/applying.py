@@ -66,6 +66,8 @@ async def _apply_status(
     """
     if found.status == "void":
         await withdraw(session, invoice, now, voided_at=found.voided_at)
+        if sync.state is not SyncState.PUSHED:  # a push would not find it, and make another
+            sync.state = SyncState.NOT_NEEDED
     elif invoice.status is InvoiceStatus.VOID:
         _stop(invoice, sync, f"It is void here, and {found.status} in Stripe.")
     elif invoice.settled_by is not Settlement.CREDIT_NOTE or found.status != "open":
