@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.audit import record_act
-from billing.errors import BillingError, NotFound, Unavailable
+from billing.errors import BillingError, Invalid, NotFound, Unavailable
 from billing.ids import InvoiceId, StripeEventId, StripeInvoiceId
 from billing.models import Invoice, InvoiceSync, PaymentFacts, StripeEvent
 from billing.runtime import Runtime
@@ -81,7 +81,10 @@ async def get_events(session: AsyncSession, event_id: str) -> Sequence[StripeEve
 async def events_between(
     session: AsyncSession, since: datetime, until: datetime
 ) -> Sequence[StripeEvent]:
-    """Those received in `[since, until)` that are about some object, the oldest first."""
+    """Those received in `[since, until)` that are about some object, the oldest first.
+
+    Raises `Invalid` when they are too many: a part of them would look like all.
+    """
     rows = await session.scalars(
         select(StripeEvent)
         .where(
@@ -90,9 +93,14 @@ async def events_between(
             StripeEvent.object_id.is_not(None),
         )
         .order_by(StripeEvent.received_at, StripeEvent.id)
-        .limit(EVENTS_MAX)
+        .limit(EVENTS_MAX + 1)
     )
-    return rows.all()
+    found = rows.all()
+    if len(found) > EVENTS_MAX:
+        raise Invalid(
+            f"That span has over {EVENTS_MAX} events: narrow it.", code="TOO_MANY", field="since"
+        )
+    return found
 
 
 async def replay_events(

@@ -85,8 +85,8 @@ def test_the_guides_operations_fit_the_schema() -> None:
     guide = (export_schema.SCHEMA_FILE.parent / "graphql.md").read_text()
     operations = re.findall(r"```graphql\n(.*?)```", guide, re.DOTALL)
 
-    assert len(operations) == 10
-    assert [validate(schema._schema, parse(operation)) for operation in operations] == [[]] * 10
+    assert len(operations) == 12
+    assert [validate(schema._schema, parse(operation)) for operation in operations] == [[]] * 12
 
 
 def test_limits_do_not_defeat_the_validation_cache() -> None:
