@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from tests.reference.generate import world_of
+from tests.reference.in_force import as_known
 from tests.reference.invoices import RefInvoice
 from tests.reference.money import currency_of
 from tests.reference.periods import period_at_index
@@ -124,7 +125,8 @@ def test_lines_and_true_ups_add_up_to_the_corrected_usage() -> None:
                 for line in invoice.lines
                 if line.kind in ("USAGE", "TRUE_UP") and line.of == closed
             )
-            corrected = usage_charges(plain, period, plain.closes[-1])
+            known = as_known(plain, plain.closes[-1])
+            corrected = usage_charges(known, period, plain.closes[-1])
             assert on_invoices == sum(charge.amount for charge in corrected)
 
 
@@ -151,7 +153,10 @@ def test_switching_between_identical_plans_changes_nothing() -> None:
         )
         plans = (basic, replace(basic, slug="copy"))
         stays = replace(
-            world, plans=plans, subscriptions=(Subscription("s", "basic", start, start),)
+            world,
+            plans=plans,
+            overrides=(),
+            subscriptions=(Subscription("s", "basic", start, start),),
         )
         moves = replace(stays, subscriptions=switching)
 
