@@ -145,6 +145,9 @@ class Stripe(Protocol):
     async def find_customer(self, customer: Customer) -> StripeCustomerId | None:
         """The one that carries our id, or None."""
 
+    async def has_customer(self, id_: StripeCustomerId) -> bool:
+        """Whether it is there and not deleted."""
+
     async def create_invoice(
         self, invoice: PushInvoice, customer: StripeCustomerId, key: str
     ) -> StripeInvoice:

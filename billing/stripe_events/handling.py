@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from billing.errors import BillingError, Unavailable
-from billing.ids import StripeInvoiceId
+from billing.ids import StripeCustomerId, StripeInvoiceId
 from billing.models import Outcome, StripeEvent
 from billing.runtime import Runtime
-from billing.stripe_events.nouns import INVOICE, noun_of
+from billing.stripe_events.deleted_customers import forget_if_deleted
+from billing.stripe_events.nouns import CUSTOMER, INVOICE, noun_of
 from billing.stripe_events.refreshing import refresh
 from billing.stripe_limits import Lane, in_lane
 
@@ -119,6 +120,8 @@ async def _handle(runtime: Runtime, about: About, events: Sequence[StripeEvent])
 async def _acted_upon(runtime: Runtime, about: About, now: datetime) -> tuple[Outcome, str]:
     if about.noun is None or about.id is None:
         return Outcome.IGNORED, "not about an invoice"
+    if about.noun == CUSTOMER:
+        return await forget_if_deleted(runtime, StripeCustomerId(about.id))
     if about.noun == INVOICE:
         return await refresh(runtime, StripeInvoiceId(about.id), now)
     stripe_id = await runtime.stripe.invoice_about(about.noun, about.id)

@@ -1,4 +1,4 @@
-"""Which events are about an invoice, by what noun of Stripe's, and which of them we ask for."""
+"""Which events are our business, by what noun of Stripe's they are about; which we ask for."""
 
 HANDLED_TYPES = (
     "invoice.finalized",
@@ -20,10 +20,12 @@ HANDLED_TYPES = (
     "refund.failed",
     "charge.dispute.created",
     "charge.dispute.closed",
+    "customer.deleted",
 )
 """What webhook endpoints should send, and what the back-fill asks for: Stripe takes 20 at most."""
 
 INVOICE = "invoice"
+CUSTOMER = "customer"
 _NOUNS = (
     ("invoice.", INVOICE),
     ("invoice_payment.", "invoice_payment"),
@@ -32,6 +34,7 @@ _NOUNS = (
     ("charge.refund.", "refund"),
     ("charge.refunded", "charge"),
     ("charge.dispute.", "charge.dispute"),
+    ("customer.deleted", CUSTOMER),
 )
 
 

@@ -72,6 +72,17 @@ class Customers:
             following = {"page": token} if token else {"starting_after": found[-1]["id"]}
         return [one for one in found if one["metadata"].get(_OUR_ID) == customer.organization_id]
 
+    async def has_customer(self, id_: StripeCustomerId) -> bool:
+        """False for a deleted one, of which Stripe keeps a stub."""
+        with translated_errors():
+            try:
+                answer = await self.client.raw_request_async("get", f"/v1/customers/{id_}")
+            except stripe.InvalidRequestError as error:
+                if error.http_status == 404:
+                    return False
+                raise
+        return not answer.data.get("deleted")
+
     async def update_customer(self, id_: StripeCustomerId, customer: Customer, key: str) -> None:
         """What is sent is what it shall be, so a repeat changes nothing."""
         with translated_errors():
