@@ -23,8 +23,8 @@ from tests.reference.reference import invoices_of
 from tests.world import NOVEMBER_10, Clock
 
 WITH_EVERY_KIND = (130, 244)
-"""Seeds of two small worlds that have every kind of line between them, late events and voids, an end
-taken back and prices of the organization's own."""
+"""Seeds of two small worlds that have every kind of line between them, late events and voids, an
+end taken back and prices of the organization's own."""
 
 LADDER = {
     "model": "GRADUATED",
