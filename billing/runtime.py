@@ -12,14 +12,10 @@ from typing import Any, TypeVar
 from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import RedisError
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from billing.clock import Now, shifted_clock, wall_clock
+from billing.database import open_engine
 from billing.ids import OrgId
 from billing.models import ClockOffset
 from billing.settings import Settings
@@ -34,7 +30,6 @@ LIVE_CHANNEL = "live"
 """Redis channel that carries the ids of organizations whose figures have moved, some a message: a
 message costs everybody who hears it more than the ids in it."""
 
-_POOL_SIZE = 10
 _REDIS_TIMEOUT_SECONDS = 1.0
 _REDIS_AWAY_SECONDS = 5.0
 
@@ -150,11 +145,6 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     finally:
         await nudges.aclose()
         await engine.dispose()
-
-
-def open_engine(settings: Settings) -> AsyncEngine:
-    """A pool of connections that check themselves: a restarted database costs nobody an error."""
-    return create_async_engine(settings.database_url, pool_size=_POOL_SIZE, pool_pre_ping=True)
 
 
 def redis_settings(settings: Settings) -> RedisSettings:

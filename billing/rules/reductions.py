@@ -183,18 +183,18 @@ def corrected(
     bear comes off them besides.
     """
     fresh = [replace(line, reduced_minor=0, granted_minor=0) for line in lines]
-    bill = _Bill(fresh, period, currency)
-    _apply_coupons(bill, terms.coupons)
-    again = [line for line in bill.lines if _is_own(line)]
+    whole = _Bill(fresh, period, currency)
+    _apply_coupons(whole, terms.coupons)
+    again = [line for line in whole.lines if _is_own(line)]
     beside = [place for place, line in enumerate(lines) if line.span.start not in period]
     kept = sum(lines[place].reduced_minor for place in beside) - cut_minor
     moved = sum(again[place].reduced_minor for place in beside) - kept
     for place in beside:
         again[place] = replace(lines[place], granted_minor=0)
-    bill = _Bill(again, period, currency)
-    _bear(bill, moved)
-    _apply_caps(bill, terms.caps)
-    return [line for line in bill.lines if _is_own(line)]
+    owed = _Bill(again, period, currency)
+    _bear(owed, moved)
+    _apply_caps(owed, terms.caps)
+    return [line for line in owed.lines if _is_own(line)]
 
 
 def _bear(bill: _Bill, minor: int) -> None:

@@ -9,15 +9,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.usage.columns import as_numbers, microseconds_of
 from billing.usage.desk import KnownOrganization, SourceKey
 
-_HEAR = """
-INSERT INTO usage_sources AS held (org_id, source, last_occurred_at, last_recorded_at)
-SELECT org_id, source, timestamptz 'epoch' + instant * interval '1 microsecond', $4
-FROM unnest($1::uuid[], $2::text[], $3::text::bigint[])
-     AS each (org_id, source, instant)
-ON CONFLICT (org_id, source) DO UPDATE SET
-    last_occurred_at = greatest(held.last_occurred_at, excluded.last_occurred_at),
-    last_recorded_at = greatest(held.last_recorded_at, excluded.last_recorded_at)
-"""
+
+def hear_statement(first: int, condition: str = "true") -> str:
+    """Notes what is news, with the columns of it and `now` as parameters from `first` on."""
+    org_id, source, instant, now = (f"${first + place}" for place in range(4))
+    return f"""
+    INSERT INTO usage_sources AS held (org_id, source, last_occurred_at, last_recorded_at)
+    SELECT org_id, source, timestamptz 'epoch' + instant * interval '1 microsecond',
+           {now}::timestamptz
+    FROM unnest({org_id}::uuid[], {source}::text[], {instant}::text::bigint[])
+         AS each (org_id, source, instant)
+    WHERE {condition}
+    ON CONFLICT (org_id, source) DO UPDATE SET
+        last_occurred_at = greatest(held.last_occurred_at, excluded.last_occurred_at),
+        last_recorded_at = greatest(held.last_recorded_at, excluded.last_recorded_at)
+    """  # noqa: S608 - of constants alone
+
+
+_HEAR = hear_statement(1)
 
 
 async def hear_of_sources(
@@ -25,10 +34,18 @@ async def hear_of_sources(
     heard: Iterable[tuple[KnownOrganization, str, datetime]],
     now: datetime,
 ) -> dict[SourceKey, datetime]:
-    """Note what is news; answers it, to be remembered after the commit.
+    """Note what is news; answers it, to be remembered after the commit."""
+    news = news_of(heard, now)
+    if news:
+        connection = await session.connection()
+        await connection.exec_driver_sql(_HEAR, (*columns_of(news), now))
+    return news
 
-    To the `HEARD_PRECISION`: every batch of a source would otherwise wait at its one row.
-    """
+
+def news_of(
+    heard: Iterable[tuple[KnownOrganization, str, datetime]], now: datetime
+) -> dict[SourceKey, datetime]:
+    """To the `HEARD_PRECISION`: every batch of a source would otherwise wait at its one row."""
     news: dict[SourceKey, datetime] = {}
     for org, source, at in heard:
         until = org.heard.get(source)
@@ -36,13 +53,10 @@ async def hear_of_sources(
             key = (org, source)
             if (latest := news.get(key)) is None or at > latest:
                 news[key] = at
-    if news:
-        connection = await session.connection()
-        await connection.exec_driver_sql(_HEAR, (*_columns(news), now))
     return news
 
 
-def _columns(news: Mapping[SourceKey, datetime]) -> tuple[list[UUID], list[str], str]:
+def columns_of(news: Mapping[SourceKey, datetime]) -> tuple[list[UUID], list[str], str]:
     """In one order, so that batches at once wait for each other but never in a circle."""
     rows = sorted((org.id_bytes, source, at) for (org, source), at in news.items())
     return (

@@ -18,7 +18,12 @@ from billing.usage.intake import Sender, Submission
 from billing.usage.quarantine import keep_refused
 from billing.usage.recording import Recorded, Settled, record
 from billing.usage.usual import are_usual_senders, usual_batch
-from billing.usage.wholesale import Unusual, record_wholesale
+from billing.usage.wholesale import (
+    Unusual,
+    fits_at_once,
+    record_at_once,
+    record_wholesale,
+)
 
 _DEADLOCK = "40P01"
 _SERIALIZATION_FAILURE = "40001"
@@ -77,6 +82,8 @@ async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: d
         return False
 
     async def attempt() -> Learned:
+        if fits_at_once(batch):
+            return await record_at_once(runtime.engine, batch, now)
         async with runtime.sessions.begin() as session:
             return await record_wholesale(session, batch, now)
 

@@ -88,9 +88,9 @@ STORED_FAULTS = (
     ),
     fault(
         "a late item over the maximum of its period when its invoice is corrected",
-        "billing/charges/corrections.py",
-        "*_cut_already(stored, invoice.period)]",
-        "]",
+        "billing/rules/reductions.py",
+        "again[place] = replace(lines[place], granted_minor=0)",
+        "again[place] = replace(again[place], granted_minor=0)",
         f"{_LATE}::test_a_late_item_stays_under_the_maximum_of_its_period_when_its_invoice_is"
         "_corrected",
     ),

@@ -69,6 +69,7 @@ FAULTS: dict[str, tuple[Check, list[Fault]]] = {
             (identities, "_CLAIM", (identities._CLAIM, CLAIM_BY_MONTH)),
             (identities, "_FIND", (identities._FIND, FIND_BY_MONTH)),
             (wholesale, "_CLAIM", WHOLESALE_BY_MONTH),
+            (wholesale, "_AT_ONCE", WHOLESALE_BY_MONTH),
         ],
     ),
     "ties by arrival": (

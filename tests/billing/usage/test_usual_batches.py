@@ -1,5 +1,7 @@
 """The usual batch is recorded column by column, and comes to what recording each event comes to."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
@@ -18,7 +20,7 @@ from billing.usage.desk import Desk
 from billing.usage.events import Accepted
 from billing.usage.store import Delivery, record_deliveries
 from billing.usage.usual import usual_batch
-from billing.usage.wholesale import Unusual, record_wholesale
+from billing.usage.wholesale import Unusual, fits_at_once, record_at_once, record_wholesale
 from tests.billing.usage.conftest import Usage, a_key, an_event
 from tests.factories import a_meter
 
@@ -174,6 +176,50 @@ async def test_a_batch_read_by_meters_of_before_is_not_written(
     known = {feed.number for event_type in desk.event_types.values() for feed in event_type.feeds}
     used = {key[1] for one in batch.readings.values() for key in one.series_keys}
     assert not used & known, "what is read by old meters is never taken for new ones"
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+async def test_a_batch_at_once_that_meets_its_own_event_leaves_nothing_of_itself(
+    mixed: Usage, runtime: Runtime, is_committed: bool
+) -> None:
+    """Whether the other one has committed before, or only while this one waits for it."""
+    await mixed.record(an_event(id="known"))
+    desk = runtime.remembered(Desk)
+    events = [parse_event(an_event(id=name)) for name in ("first", "twin", "last")]
+    both = usual_batch(desk, events, mixed.clock.at)
+    twin = usual_batch(desk, events[1:2], mixed.clock.at)
+    assert both is not None
+    assert twin is not None
+    assert fits_at_once(both)
+
+    async def lose() -> None:
+        with pytest.raises(Unusual):
+            await record_at_once(runtime.engine, both, mixed.clock.at)
+
+    async with asyncio.TaskGroup() as group:
+        async with runtime.sessions.begin() as session:
+            await record_wholesale(session, twin, mixed.clock.at)
+            if not is_committed:
+                group.create_task(lose())
+                await until_somebody_waits(runtime)
+        if is_committed:
+            group.create_task(lose())
+
+    readings = Counter(row.external_id for row in await mixed.events())
+    assert readings == {"known": 2, "twin": 2}, "each on two meters"
+
+
+async def until_somebody_waits(runtime: Runtime) -> None:
+    """For another's transaction, in this database."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with asyncio.timeout(20):
+        while True:
+            async with runtime.sessions() as session:
+                if await session.scalar(waiting):
+                    return
 
 
 async def test_representations_of_what_was_accepted_wholesale(mixed: Usage) -> None:
