@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from billing.clock import wall_time
-from billing.rules.drift import DriftKind
 from billing.database import open_engine
+from billing.rules.drift import DriftKind
 from billing.settings import Settings
 from sandbox.lifeline import stop_with_make, stop_with_parent
 from sandbox.reconcile_proof.ours import write_ours
