@@ -15,7 +15,7 @@ from sqlalchemy import text
 from billing.models import Scope
 from billing.rules.aggregation import Aggregation
 from billing.runtime import Runtime
-from billing.usage import NumberText, fold_tail, parse_event, store
+from billing.usage import NumberText, fold_tail, parse_event, store, wholesale
 from billing.usage.desk import Desk
 from billing.usage.events import Accepted
 from billing.usage.store import Delivery, record_deliveries
@@ -107,13 +107,16 @@ async def left_behind(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(events=st.lists(usual_events() | any_events(), min_size=1, max_size=6))
-async def test_both_ways_leave_the_same_behind(mixed: Usage, events: list[Event]) -> None:
+async def test_every_way_leaves_the_same_behind(mixed: Usage, events: list[Event]) -> None:
     number = next(_rounds)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "usual_batch", lambda *_: None)
         alone = await left_behind(mixed, events, f"each/{number}")
 
-    assert await left_behind(mixed, events, f"all/{number}") == alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wholesale, "AT_ONCE_MAX", 0)
+        assert await left_behind(mixed, events, f"all/{number}") == alone
+    assert await left_behind(mixed, events, f"once/{number}") == alone
 
 
 async def accepted_wholesale(usage: Usage, events: Sequence[Event], **key: Any) -> bool:
