@@ -1,18 +1,19 @@
 """The three formats events come in, decoded without ever making a float.
 
-A body in which nothing is wrong is decoded at once (`api.typed_events`); any other event by event,
-to say of each what is wrong with it. Both ways make the same events of the same text.
+A body that is usual in everything is not decoded at all (`billing.usage.scanning`). Any other in
+which nothing is wrong is decoded at once (`api.typed_events`), and the rest event by event, to say
+of each what is wrong with it. All ways make the same events of the same text.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.problems import BadRequest, BodyTooLarge, UnsupportedMediaType
 from api.typed_events import typed_batch, typed_lines, typed_single
 from billing.usage import IncomingEvent, MalformedEvent, NumberText, malformed_text, parse_event
-
-EVENTS_MAX = 10_000
+from billing.usage.scanning import EVENTS_MAX, BodyKind
 
 Events = Sequence[IncomingEvent | MalformedEvent]
 
@@ -25,7 +26,15 @@ class InvalidJson(BadRequest):
     code = "INVALID_JSON"
 
 
-def format_named(content_type: str) -> Callable[[bytes], Events]:
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How events lie in a body, and how to decode one in which they are not usual."""
+
+    kind: BodyKind
+    decode: Callable[[bytes], Events]
+
+
+def format_named(content_type: str) -> Format:
     """How to decode a body of this Content-Type. Raises `UnsupportedMediaType`.
 
     Decoding raises `InvalidJson` where nothing of the body can be told apart, and `BodyTooLarge`.
@@ -107,10 +116,10 @@ def decoded(body: bytes) -> object:
         raise InvalidJson("The JSON is nested too deeply.") from None
 
 
-_FORMATS: Mapping[str, Callable[[bytes], Events]] = MappingProxyType(
+_FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "application/cloudevents+json": _single,
-        "application/cloudevents-batch+json": _batch,
-        "application/x-ndjson": _lines,
+        "application/cloudevents+json": Format(BodyKind.SINGLE, _single),
+        "application/cloudevents-batch+json": Format(BodyKind.BATCH, _batch),
+        "application/x-ndjson": Format(BodyKind.LINES, _lines),
     }
 )

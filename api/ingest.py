@@ -22,7 +22,8 @@ from billing.models import Verdict
 from billing.runtime import Runtime
 from billing.usage import EventVerdict, require_write
 from billing.usage.coalescing import Coalescer
-from billing.usage.events import Accepted
+from billing.usage.events import Accepted, Unread
+from billing.usage.scanning import EVENTS_MAX, scan
 from billing.usage.store import Delivery
 
 BODY_BYTES_MAX = 10 * 1024 * 1024
@@ -55,9 +56,11 @@ async def _delivery(request: Request, grow: Callable[[int], None]) -> Delivery:
     """Who it is comes before what it is, so that strangers cost nothing."""
     viewer = await key_viewer(request)
     require_write(viewer)
-    decode = format_named(request.headers.get("content-type", ""))
+    form = format_named(request.headers.get("content-type", ""))
     body = await read_body(request, BODY_BYTES_MAX, advice="send several", on_undeclared=grow)
-    return Delivery(decode(body), viewer)
+    if (found := scan(body, form.kind, EVENTS_MAX)) is not None:
+        return Delivery(Unread(len(found), lambda: form.decode(body)), viewer, found)
+    return Delivery(form.decode(body), viewer)
 
 
 def _answer(request: Request, verdicts: Sequence[EventVerdict]) -> Response:

@@ -4,9 +4,10 @@ Nothing remembered can be stale: an organization's key and a series' dimensions 
 meters are read again whenever their table is not as it was, which is asked in every transaction.
 """
 
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import accumulate, count
 
 from sqlalchemy import text
@@ -17,6 +18,7 @@ from billing.catalog import meters
 from billing.ids import OrgId, SeriesId
 from billing.models import Meter
 from billing.usage.declared import EventType
+from billing.usage.scanning import Recent
 from billing.usage.shards import shard_of
 
 ORGANIZATIONS_MAX = 200_000
@@ -43,23 +45,36 @@ class KnownOrganization:
     id: OrgId
     id_bytes: bytes
     shard: int
-    heard: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
-    """By source, until when the last note of it stands: for events' own times, and for receipts."""
+    heard: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By source, until when the last note of it stands: for events' own times, and for receipts;
+    in microseconds since 1970."""
 
 
-SeriesKey = tuple[int, int, tuple[str | None, ...]]
+SeriesKey = bytes
 """The organization's number, the feed's, and the dimensions: nothing a garbage collector follows,
 for there are a million of them."""
 SourceKey = tuple[KnownOrganization, str]
 
+_NUMBERS = struct.Struct(">qq")
+_PRECISION_US = HEARD_PRECISION // timedelta(microseconds=1)
+
+
+def series_key(org_number: int, feed_number: int, dimensions: Sequence[str | None]) -> SeriesKey:
+    """No text holds a NUL, none is empty, and a feed's dimensions are always as many."""
+    texts = "\0".join([one or "" for one in dimensions])
+    return _NUMBERS.pack(org_number, feed_number) + texts.encode()
+
 
 @dataclass(slots=True)
 class Learned:
-    """What one transaction wrote; true for others only once it has committed."""
+    """What one transaction wrote; true for others only once it has committed.
+
+    Instants are microseconds since 1970.
+    """
 
     series: dict[SeriesKey, SeriesId] = field(default_factory=dict)
-    heard: dict[SourceKey, datetime] = field(default_factory=dict)
-    heard_at: datetime | None = None
+    heard: dict[SourceKey, int] = field(default_factory=dict)
+    heard_at: int = 0
 
 
 @dataclass
@@ -71,6 +86,8 @@ class Desk:
     series: dict[SeriesKey, SeriesId] = field(default_factory=dict)
     stamp: object = None
     """Of the meters that `event_types` are made of."""
+    recent: Recent = field(default_factory=Recent)
+    """Identities met lately: whoever sends again is judged event by event."""
     _numbers: Iterator[int] = field(default_factory=count)
     _feed_count: int = 0
 
@@ -106,11 +123,7 @@ class Desk:
         for (org, source), occurred_at in learned.heard.items():
             if len(org.heard) >= SOURCES_MAX:
                 org.heard.clear()
-            assert learned.heard_at is not None, "what is heard is heard at some instant"
-            org.heard[source] = (
-                occurred_at + HEARD_PRECISION,
-                learned.heard_at + HEARD_PRECISION,
-            )
+            org.heard[source] = (occurred_at + _PRECISION_US, learned.heard_at + _PRECISION_US)
 
 
 def by_event_type(found: Iterable[Meter], first_feed: int = 0) -> dict[str, EventType]:

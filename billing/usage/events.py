@@ -1,7 +1,7 @@
 """An event as it came in, and what became of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import overload
@@ -77,6 +77,31 @@ class EventVerdict(msgspec.Struct, frozen=True, gc=False):
     def is_refused(self) -> bool:
         """Whether the sender has something to mend: neither counted now nor before."""
         return self.verdict in {Verdict.CONFLICT, Verdict.REJECTED}
+
+
+class Unread(Sequence[IncomingEvent | MalformedEvent]):
+    """The events of a body that is decoded when somebody asks for one of them; hardly ever."""
+
+    def __init__(self, count: int, decode: Callable[[], Sequence[IncomingEvent | MalformedEvent]]):
+        self._count = count
+        self._decode = decode
+        self._events: Sequence[IncomingEvent | MalformedEvent] | None = None
+
+    def __len__(self) -> int:
+        """Known without decoding."""
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> IncomingEvent | MalformedEvent: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[IncomingEvent | MalformedEvent]: ...
+    def __getitem__(
+        self, at: int | slice
+    ) -> IncomingEvent | MalformedEvent | Sequence[IncomingEvent | MalformedEvent]:
+        """In the body's order."""
+        if self._events is None:
+            self._events = self._decode()
+        return self._events[at]
 
 
 class Accepted(Sequence[EventVerdict]):

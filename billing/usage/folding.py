@@ -26,6 +26,10 @@ from billing.usage.shards import shard_of
 CHUNK_READINGS = 4096
 """As many as one chunk holds: what a drill-down or a recount unpacks at least."""
 
+WHOLE_READINGS = 32
+"""A row of the tail with at least as many readings, all of one hour, is a chunk already: moving it
+costs a sixth of taking it apart, sorting and packing again. Chunks of a few would waste space."""
+
 TAIL_ROWS = 2_000
 """As many as one transaction folds, about a hundred thousand readings: under a second."""
 
@@ -37,20 +41,33 @@ WITH taken AS (
         SELECT id FROM usage_tail
         WHERE shard = $1 AND month = ANY ($2::date[]) ORDER BY id LIMIT $4
     ) RETURNING *
-), readings AS MATERIALIZED (
-    SELECT form, taken.recorded_at, series_id, quantity, label, source, external_id,
-           timestamptz 'epoch' + instant * interval '1 microsecond' AS occurred_at,
-           timestamptz 'epoch' + instant / 3600000000 * interval '1 hour' AS hour
-    FROM taken, unnest(
-        taken.series_ids, taken.instants, taken.quantities, taken.labels, taken.sources,
-        taken.external_ids
-    ) AS each (series_id, instant, quantity, label, source, external_id)
+), timed AS MATERIALIZED (
+    SELECT taken.*, each.*,
+           cardinality(series_ids) >= $5 AND first_hour = last_hour AS is_whole
+    FROM taken, LATERAL (
+        SELECT min(instant) / 3600000000 AS first_hour, max(instant) / 3600000000 AS last_hour,
+               array_agg(timestamptz 'epoch' + instant * interval '1 microsecond') AS occurred_at
+        FROM unnest(taken.instants) AS instant
+    ) AS each
+), moved AS (
+    INSERT INTO usage_chunks (hour, shard, form, series_ids, occurred_at, quantities, labels,
+                              sources, external_ids, recorded_at)
+    SELECT timestamptz 'epoch' + first_hour * interval '1 hour', $1, form, series_ids, occurred_at,
+           quantities, labels, sources, external_ids,
+           array_fill(timed.recorded_at, ARRAY[cardinality(series_ids)])
+    FROM timed WHERE is_whole
 ), placed AS (
-    SELECT *, row_number() OVER (
-        PARTITION BY hour, form ORDER BY series_id, occurred_at
-    ) / $3 AS part
-    FROM readings
-), kept AS (
+    SELECT form, date_trunc('hour', each.occurred_at, 'UTC') AS hour, each.*, timed.recorded_at,
+           row_number() OVER (
+               PARTITION BY form, date_trunc('hour', each.occurred_at, 'UTC')
+               ORDER BY series_id, each.occurred_at
+           ) / $3 AS part
+    FROM timed, unnest(
+        timed.series_ids, timed.occurred_at, timed.quantities, timed.labels, timed.sources,
+        timed.external_ids
+    ) AS each (series_id, occurred_at, quantity, label, source, external_id)
+    WHERE NOT is_whole
+), packed AS (
     INSERT INTO usage_chunks (hour, shard, form, series_ids, occurred_at, quantities, labels,
                               sources, external_ids, recorded_at)
     SELECT hour, $1, form, array_agg(series_id), array_agg(occurred_at), array_agg(quantity),
@@ -59,30 +76,41 @@ WITH taken AS (
     FROM placed GROUP BY hour, form, part
 ), counted AS (
     INSERT INTO usage_buckets AS bucket (series_id, hour, event_count, total, highest)
-    SELECT series_id, hour, count(*), sum(quantity), max(quantity)
-    FROM readings WHERE form <> 'HELD' GROUP BY series_id, hour ORDER BY series_id, hour
+    SELECT series_id, timestamptz 'epoch' + instant / 3600000000 * interval '1 hour',
+           count(*), sum(quantity), max(quantity)
+    FROM timed, unnest(timed.series_ids, timed.instants, timed.quantities)
+         AS each (series_id, instant, quantity)
+    WHERE form <> 'HELD' GROUP BY series_id, instant / 3600000000 ORDER BY 1, 2
     ON CONFLICT (series_id, hour) DO UPDATE SET
         event_count = bucket.event_count + excluded.event_count,
         total = bucket.total + excluded.total,
         highest = greatest(bucket.highest, excluded.highest)
 ), told_apart AS (
     INSERT INTO usage_distinct_values AS held (series_id, hour, value, event_count)
-    SELECT series_id, hour, label, count(*)
-    FROM readings WHERE form = 'DISTINCT' GROUP BY series_id, hour, label ORDER BY 1, 2, 3
+    SELECT series_id, timestamptz 'epoch' + instant / 3600000000 * interval '1 hour', label,
+           count(*)
+    FROM timed, unnest(timed.series_ids, timed.instants, timed.labels)
+         AS each (series_id, instant, label)
+    WHERE form = 'DISTINCT' GROUP BY series_id, instant / 3600000000, label ORDER BY 1, 2, 3
     ON CONFLICT (series_id, hour, value) DO UPDATE SET
         event_count = held.event_count + excluded.event_count
 ), late AS (
     INSERT INTO late_usage (org_id, day)
-    SELECT DISTINCT series.org_id, (hour AT TIME ZONE 'UTC')::date
-    FROM readings JOIN usage_series AS series ON series.id = readings.series_id
-    WHERE (hour AT TIME ZONE 'UTC')::date
-        < ((readings.recorded_at + interval '5 minutes') AT TIME ZONE 'UTC')::date
+    SELECT DISTINCT series.org_id, (each.occurred_at AT TIME ZONE 'UTC')::date
+    FROM timed, unnest(timed.series_ids, timed.occurred_at) AS each (series_id, occurred_at),
+         usage_series AS series
+    WHERE series.id = each.series_id
+      AND first_hour < extract(epoch FROM timed.recorded_at + interval '5 minutes') / 3600
+      AND (each.occurred_at AT TIME ZONE 'UTC')::date
+        < ((timed.recorded_at + interval '5 minutes') AT TIME ZONE 'UTC')::date
 )
-SELECT count(*) AS folded, (SELECT count(*) FROM taken) AS claimed,
+SELECT coalesce(sum(cardinality(series_ids)), 0)::bigint AS folded, count(*) AS claimed,
        NULL::bigint AS series_id, NULL::timestamptz AS hour
-FROM readings
+FROM timed
 UNION ALL
-SELECT 0, 0, series_id, hour FROM readings WHERE form = 'HELD' GROUP BY series_id, hour
+SELECT DISTINCT 0, 0, series_id, timestamptz 'epoch' + instant / 3600000000 * interval '1 hour'
+FROM timed, unnest(timed.series_ids, timed.instants) AS each (series_id, instant)
+WHERE form = 'HELD'
 """
 
 
@@ -135,7 +163,7 @@ async def lock_shard(session: AsyncSession, shard: int) -> None:
 
 async def fold(connection: AsyncConnection, shard: int, months: Collection[date]) -> Folded:
     """Fold these months of a shard that is locked; their partitions must be there."""
-    limits = (shard, list(months), CHUNK_READINGS, TAIL_ROWS)
+    limits = (shard, list(months), CHUNK_READINGS, TAIL_ROWS, WHOLE_READINGS)
     rows = (await connection.exec_driver_sql(_FOLD, limits)).all()
     if held := [Place(row.series_id, row.hour) for row in rows if row.series_id]:
         await recount(connection, shard, held)

@@ -14,7 +14,7 @@ from billing.models import UsageArchivedMonth, UsageTail
 from billing.runtime import Sessions
 from billing.usage.intake import AGE_MAX
 
-_SAFE_AGE = AGE_MAX - timedelta(days=1)
+SAFE_AGE = AGE_MAX - timedelta(days=1)
 """A day less, for clocks that differ and requests that last: no younger event can be archived."""
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('usage months'))")
@@ -38,7 +38,7 @@ def month_after(month: date) -> date:
 
 def may_be_archived(occurred_at: datetime, now: datetime) -> bool:
     """Whether an event is so old that its month could be archived, now or any moment."""
-    return now - occurred_at > _SAFE_AGE
+    return now - occurred_at > SAFE_AGE
 
 
 async def archived_months(session: AsyncSession, *, by: datetime | None = None) -> frozenset[date]:

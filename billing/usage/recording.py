@@ -14,13 +14,14 @@ from billing.errors import Conflict
 from billing.ids import OrgId
 from billing.models import Verdict
 from billing.usage.candidates import Candidate
+from billing.usage.columns import microseconds_of
 from billing.usage.desk import Desk, Learned
 from billing.usage.events import EventVerdict, MalformedEvent
 from billing.usage.identities import claim
 from billing.usage.intake import Sender, Submission, judge
 from billing.usage.months import archived_months, may_be_archived, month_of
 from billing.usage.series import series_of
-from billing.usage.sources import hear_of_sources
+from billing.usage.sources import hear_of_sources, news_of
 from billing.usage.suggestions import near_event_types, near_organizations
 from billing.usage.tail import append_to_tail
 
@@ -122,7 +123,11 @@ async def _count(
     if counted:
         series_ids, learned.series = await series_of(session, desk, counted, now)
         await append_to_tail(await session.connection(), counted, series_ids, now)
-        heard = [(one.organization, one.event.source, one.occurred_at) for one in counted]
-        learned.heard = await hear_of_sources(session, heard, now)
-        learned.heard_at = now
+        heard = [
+            (one.organization, one.event.source, microseconds_of(one.occurred_at))
+            for one in counted
+        ]
+        learned.heard_at = microseconds_of(now)
+        learned.heard = news_of(heard, learned.heard_at)
+        await hear_of_sources(session, learned.heard, now)
     return learned

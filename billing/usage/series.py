@@ -10,7 +10,7 @@ from billing.ids import MeterId, OrgId, SeriesId
 from billing.models import UsageSeries
 from billing.usage.candidates import Candidate
 from billing.usage.declared import Feed
-from billing.usage.desk import Desk, KnownOrganization, SeriesKey
+from billing.usage.desk import Desk, KnownOrganization, SeriesKey, series_key
 from billing.usage.fingerprints import dimensions_digest
 from billing.usage.rows import as_given, insert_rows
 
@@ -22,6 +22,10 @@ FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) WITH ORDINALITY
      AS wanted (org_id, meter_id, digest, place)
 JOIN usage_series AS series USING (org_id, meter_id, digest)
 """
+
+
+UnknownSeries = tuple[KnownOrganization, Feed, Sequence[str | None]]
+"""One this process has not met: whose it is, what feeds it, and its dimensions."""
 
 
 class Described(msgspec.Struct, frozen=True, gc=False):
@@ -38,11 +42,13 @@ async def series_of(
 ) -> tuple[list[SeriesId], dict[SeriesKey, SeriesId]]:
     """The series of every reading, in their order, and those of them that are news to the desk."""
     readings = [(one.organization, reading) for one in counted for reading in one.readings]
-    keys = [(org.number, reading.feed.number, reading.dimensions) for org, reading in readings]
+    keys = [
+        series_key(org.number, reading.feed.number, reading.dimensions) for org, reading in readings
+    ]
     known = desk.series
     ids = [known.get(key) for key in keys]
     unknown = {
-        key: (org, reading.feed)
+        key: (org, reading.feed, reading.dimensions)
         for key, found, (org, reading) in zip(keys, ids, readings, strict=True)
         if not found
     }
@@ -52,13 +58,13 @@ async def series_of(
 
 async def found_or_created(
     session: AsyncSession,
-    unknown: Mapping[SeriesKey, tuple[KnownOrganization, Feed]],
+    unknown: Mapping[SeriesKey, UnknownSeries],
     now: datetime,
 ) -> dict[SeriesKey, SeriesId]:
     """What the desk does not know."""
     if not unknown:
         return {}
-    wanted = [_described(org, feed, key[2]) for key, (org, feed) in unknown.items()]
+    wanted = [_described(*one) for one in unknown.values()]
     ids = await _find(session, wanted)
     if len(ids) < len(wanted):
         new = [one for place, one in enumerate(wanted) if place not in ids]

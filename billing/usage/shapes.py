@@ -95,7 +95,7 @@ def instant(value: object, field: str = "time") -> datetime | None:
         return None
     try:
         return _utc(msgspec.convert(value, datetime), field)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         raise InvalidEvent(
             f"{field} must be an RFC 3339 instant such as 2026-11-01T12:00:00Z.", field=field
         ) from None

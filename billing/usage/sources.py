@@ -6,7 +6,7 @@ from datetime import datetime
 from asyncpg.pgproto.pgproto import UUID  # made from bytes eight times faster than Python's own
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.usage.columns import as_numbers, microseconds_of
+from billing.usage.columns import as_numbers
 from billing.usage.desk import KnownOrganization, SourceKey
 
 
@@ -26,27 +26,23 @@ def hear_statement(first: int, condition: str = "true") -> str:
     """  # noqa: S608 - of constants alone
 
 
-_HEAR = hear_statement(1)
+HEAR = hear_statement(1)
 
 
 async def hear_of_sources(
     session: AsyncSession,
-    heard: Iterable[tuple[KnownOrganization, str, datetime]],
+    news: Mapping[SourceKey, int],
     now: datetime,
-) -> dict[SourceKey, datetime]:
-    """Note what is news; answers it, to be remembered after the commit."""
-    news = news_of(heard, now)
+) -> None:
+    """Note what is news: how far each source is heard of, in microseconds since 1970."""
     if news:
         connection = await session.connection()
-        await connection.exec_driver_sql(_HEAR, (*columns_of(news), now))
-    return news
+        await connection.exec_driver_sql(HEAR, (*columns_of(news), now))
 
 
-def news_of(
-    heard: Iterable[tuple[KnownOrganization, str, datetime]], now: datetime
-) -> dict[SourceKey, datetime]:
+def news_of(heard: Iterable[tuple[KnownOrganization, str, int]], now: int) -> dict[SourceKey, int]:
     """To the `HEARD_PRECISION`: every batch of a source would otherwise wait at its one row."""
-    news: dict[SourceKey, datetime] = {}
+    news: dict[SourceKey, int] = {}
     for org, source, at in heard:
         until = org.heard.get(source)
         if until is None or at >= until[0] or now >= until[1]:
@@ -56,11 +52,11 @@ def news_of(
     return news
 
 
-def columns_of(news: Mapping[SourceKey, datetime]) -> tuple[list[UUID], list[str], str]:
+def columns_of(news: Mapping[SourceKey, int]) -> tuple[list[UUID], list[str], str]:
     """In one order, so that batches at once wait for each other but never in a circle."""
     rows = sorted((org.id_bytes, source, at) for (org, source), at in news.items())
     return (
         [UUID(id_bytes) for id_bytes, _, _ in rows],
         [source for _, source, _ in rows],
-        as_numbers([microseconds_of(at) for _, _, at in rows]),
+        as_numbers([at for _, _, at in rows]),
     )

@@ -12,18 +12,16 @@ from billing.errors import Forbidden
 from billing.ids import OrgId
 from billing.models import Scope, Verdict
 from billing.runtime import Runtime
+from billing.usage.columns import microseconds_of
 from billing.usage.desk import Desk, Learned
 from billing.usage.events import Accepted, EventVerdict, IncomingEvent, MalformedEvent
 from billing.usage.intake import Sender, Submission
 from billing.usage.quarantine import keep_refused
 from billing.usage.recording import Recorded, Settled, record
+from billing.usage.scanning import Batch, Scan, unknown_subjects
+from billing.usage.series import found_or_created
 from billing.usage.usual import are_usual_senders, usual_batch
-from billing.usage.wholesale import (
-    Unusual,
-    fits_at_once,
-    record_at_once,
-    record_wholesale,
-)
+from billing.usage.wholesale import Unusual, record_usual
 
 _DEADLOCK = "40P01"
 _SERIALIZATION_FAILURE = "40001"
@@ -37,6 +35,8 @@ class Delivery:
 
     events: Sequence[IncomingEvent | MalformedEvent]
     viewer: Viewer
+    scan: Scan | None = None
+    """The same events read for columns, where nothing about them is unusual by itself."""
 
 
 async def record_usage(
@@ -70,43 +70,42 @@ async def record_deliveries(
 
 async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: datetime) -> bool:
     """Whether all of it was usual, and is recorded; else nothing of it is."""
+    scans = [one.scan for one in deliveries if one.scan]
+    if len(scans) < len(deliveries):
+        return False
     desk = runtime.remembered(Desk)
-    events = [event for one in deliveries for event in one.events]
-    await _meet(runtime, desk, events)
-    batch = usual_batch(desk, events, now)
+    await _meet(runtime, desk, unknown_subjects(scans, desk.organizations))
+    batch = usual_batch(desk, scans, now)
     if (
         batch is None
-        or not events
         or not are_usual_senders((one.viewer for one in deliveries), batch.organizations)
+        or not batch.are_new_to(desk.recent)
     ):
         return False
-
-    async def attempt() -> Learned:
-        if fits_at_once(batch):
-            return await record_at_once(runtime.engine, batch, now)
-        async with runtime.sessions.begin() as session:
-            return await record_wholesale(session, batch, now)
-
+    await _meet_series(runtime, desk, batch, now)
     try:
-        learned = await again_on_deadlock(attempt)
+        await again_on_deadlock(lambda: record_usual(runtime.engine, batch, now))
     except Unusual:
         return False
-    desk.learn(learned)
+    desk.learn(Learned(heard=batch.heard, heard_at=microseconds_of(now)))
     await runtime.nudges.moved([org.id for org in batch.organizations])
     return True
 
 
-async def _meet(
-    runtime: Runtime, desk: Desk, events: Iterable[IncomingEvent | MalformedEvent]
-) -> None:
+async def _meet(runtime: Runtime, desk: Desk, subjects: set[str]) -> None:
     """Look up whom this process has not met yet, before anything else is read of the events."""
-    known = desk.organizations
-    unknown = {
-        one.subject for one in events if isinstance(one, IncomingEvent) and one.subject not in known
-    }
-    if unknown:
+    if subjects:
         async with runtime.sessions() as session:
-            await desk.look_up(session, unknown)
+            await desk.look_up(session, subjects)
+
+
+async def _meet_series(runtime: Runtime, desk: Desk, batch: Batch, now: datetime) -> None:
+    """In a transaction of its own: a series without readings is in nobody's way."""
+    if batch.unknown_series:
+        async with runtime.sessions.begin() as session:
+            found = await found_or_created(session, batch.unknown_series, now)
+        desk.learn(Learned(series=found))
+        batch.know(found)
 
 
 async def _record_each(

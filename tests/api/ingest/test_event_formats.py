@@ -11,7 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from api.event_formats import (
-    EVENTS_MAX,
     Events,
     careful_batch,
     careful_event,
@@ -21,6 +20,7 @@ from api.event_formats import (
 from api.problems import BadRequest, BodyTooLarge
 from api.typed_events import typed_batch, typed_lines, typed_single
 from billing.usage import IncomingEvent, MalformedEvent, NumberText
+from billing.usage.scanning import EVENTS_MAX, BodyKind, scan
 from tests.api.ingest.conftest import BATCH, LINES, SINGLE, an_event
 
 
@@ -150,9 +150,16 @@ def check_careful(decode: Callable[[], Events]) -> None:
         assert all(isinstance(event, IncomingEvent | MalformedEvent) for event in decode())
 
 
+def check_scanned(body: bytes, kind: BodyKind, decode: Callable[[], Events]) -> None:
+    """What is scanned is well-formed to whoever takes care; what it says, usage is compared for."""
+    if (found := scan(body, kind, EVENTS_MAX)) is not None:
+        assert len(found) == len(meanings(decode()))
+
+
 @settings(max_examples=400)
 @given(spoilt(EVENTS))
 def test_a_single_event_means_the_same_both_ways(body: bytes) -> None:
+    check_scanned(body, BodyKind.SINGLE, lambda: [careful_event(body)])
     if (typed := typed_single(body)) is None:
         check_careful(lambda: [careful_event(body)])
     else:
@@ -164,6 +171,7 @@ def test_a_single_event_means_the_same_both_ways(body: bytes) -> None:
 @example(b"[" + json.dumps(an_event(traceparent="?")).encode().replace(b"?", b"\xff") + b"]")
 @example(b" [" + json.dumps(an_event(time=None, data=None)).encode() + b"]\r\n")
 def test_a_batch_means_the_same_both_ways(body: bytes) -> None:
+    check_scanned(body, BodyKind.BATCH, lambda: careful_batch(body))
     if (typed := typed_batch(body)) is None:
         check_careful(lambda: careful_batch(body))
     else:
@@ -176,6 +184,7 @@ def test_a_batch_means_the_same_both_ways(body: bytes) -> None:
 @example(json.dumps(an_event(), indent=1).encode())
 def test_lines_mean_the_same_both_ways(body: bytes) -> None:
     lines = [line for line in body.split(b"\n") if line.strip()]
+    check_scanned(body, BodyKind.LINES, lambda: careful_lines(lines))
     if (typed := typed_lines(body, lines)) is None:
         check_careful(lambda: careful_lines(lines))
     else:
@@ -187,7 +196,7 @@ ORDINARY: Mapping[str, object] = {
     "without data": [an_event(data=None)],
     "nested": [an_event(data={"value": 1, "tags": {"a": ["b"]}})],
     "extensions": [an_event(traceparent="00-1", datacontenttype="application/json")],
-    "escapes": [an_event(id="a\\/\u00e9", source="\U0001f600")],
+    "escapes": [an_event(id="a\\/\u00e9", source="s\U0001f600")],
     "elsewhere": [an_event(time="2026-11-10T14:20:00+01:00")],
 }
 
@@ -205,6 +214,23 @@ def test_ordinary_events_are_decoded_at_once(events: list[dict[str, object]]) ->
     assert meanings(typed_single(lines[0]) or []) == meanings(typed[:1])
 
 
+@pytest.mark.parametrize("name", [name for name in ORDINARY if name not in {"nested", "elsewhere"}])
+def test_usual_events_are_not_decoded_at_all(name: str) -> None:
+    events = ORDINARY[name]
+    assert isinstance(events, list)
+    lines = "\n".join(map(json.dumps, events)).encode()
+
+    for kind, body in (
+        (BodyKind.BATCH, json.dumps(events, indent=2).encode()),
+        (BodyKind.LINES, lines),
+        (BodyKind.LINES, lines + b"\r\n"),
+        (BodyKind.SINGLE, json.dumps(events[-1]).encode()),
+    ):
+        found = scan(body, kind, EVENTS_MAX)
+        assert found is not None
+        assert len(found) == (1 if kind is BodyKind.SINGLE else len(events))
+
+
 def test_times_become_utc() -> None:
     [event] = typed_batch(json.dumps(ORDINARY["elsewhere"]).encode()) or []
 
@@ -218,16 +244,16 @@ def test_the_most_events_a_request_may_carry() -> None:
     events = [json.dumps(an_event()).encode()] * EVENTS_MAX
 
     for media_type, body in ((BATCH, b"[%s]" % b",".join(events)), (LINES, b"\n".join(events))):
-        assert len(format_named(media_type)(body)) == EVENTS_MAX
+        assert len(format_named(media_type).decode(body)) == EVENTS_MAX
         one_more = body.replace(
             events[0], events[0] + (b"," if media_type == BATCH else b"\n") + events[0], 1
         )
         with pytest.raises(BodyTooLarge):
-            format_named(media_type)(one_more)
+            format_named(media_type).decode(one_more)
 
 
 def test_formats_are_known_by_any_spelling() -> None:
     body = json.dumps(an_event()).encode()
 
     for name in (SINGLE, SINGLE.upper(), f"{SINGLE}; charset=utf-8"):
-        assert len(format_named(name)(body)) == 1
+        assert len(format_named(name).decode(body)) == 1

@@ -1,5 +1,6 @@
 """Two organizations, a few meters, and what the tables hold afterwards."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -22,7 +23,9 @@ from billing.models import (
 )
 from billing.rules.aggregation import Aggregation
 from billing.runtime import Runtime, Sessions
-from billing.usage import EventVerdict, NumberText, fold_tail, parse_event, record_usage
+from billing.usage import EventVerdict, NumberText, fold_tail, parse_event
+from billing.usage.scanning import EVENTS_MAX, BodyKind, scan
+from billing.usage.store import Delivery, record_deliveries, require_write
 from tests.billing.usage.rescan import METERS
 from tests.factories import a_meter, an_organization
 from tests.world import Clock
@@ -55,6 +58,27 @@ def a_key(org_id: OrgId | None = None, *scopes: Scope) -> Viewer:
         user_id=None,
         is_ops=False,
     )
+
+
+def a_delivery(*events: object, viewer: Viewer | None = None) -> Delivery:
+    """As a request with these events in its body would be delivered."""
+    try:
+        found = scan(as_json(list(events)).encode(), BodyKind.BATCH, EVENTS_MAX)
+    except RecursionError:
+        found = None
+    return Delivery([parse_event(event) for event in events], viewer or a_key(), found)
+
+
+def as_json(value: object) -> str:
+    """With numbers spelled as they were; what JSON does not have spoils the body."""
+    if isinstance(value, NumberText):
+        return str(value)
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}:{as_json(one)}" for key, one in value.items()]
+        return f"{{{','.join(items)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(as_json, value))}]"
+    return json.dumps(value, default=lambda _: [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +115,11 @@ class Usage:
         self, *events: object, viewer: Viewer | None = None, now: datetime | None = None
     ) -> list[EventVerdict]:
         """One batch of decoded JSON, sent with the platform's key unless told otherwise."""
-        return await record_usage(
-            self.runtime,
-            [parse_event(event) for event in events],
-            viewer=viewer or a_key(),
-            now=now or self.clock.at,
-        )
+        delivery = a_delivery(*events, viewer=viewer)
+        require_write(delivery.viewer)
+        now = now or self.clock.at
+        [verdicts] = await record_deliveries(self.runtime, [delivery], now=now)
+        return list(verdicts)
 
     async def buckets(self, org: Organization | None = None) -> dict[str, UsageBucket]:
         """Every bucket once all is folded, named as `egress_gb app=web 13h`."""

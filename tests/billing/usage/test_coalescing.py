@@ -10,21 +10,16 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
-from billing.accounts import Viewer
 from billing.models import Verdict
-from billing.usage import EventVerdict, parse_event
+from billing.usage import EventVerdict
 from billing.usage.backlog import AGE_MAX, REQUEST_BYTES, RETRY_AFTER, Backlog, Overloaded
 from billing.usage.coalescing import SMALL_EVENTS_MAX, WAIT_MAX, WRITERS_MAX, Coalescer
 from billing.usage.store import Delivery
-from tests.billing.usage.conftest import Usage, a_key, an_event
+from tests.billing.usage.conftest import Usage, a_delivery, a_key, an_event
 from tests.billing.usage.locks import somebody_waits
 
 SECONDS_MAX = 20
 ACCEPTED, DUPLICATE, _, REJECTED = Verdict
-
-
-def a_delivery(*events: object, viewer: Viewer | None = None) -> Delivery:
-    return Delivery([parse_event(raw) for raw in events], viewer or a_key())
 
 
 def large(name: str) -> Delivery:

@@ -20,7 +20,8 @@ SINCE = (
 )
 REMEMBERED = (
     ") RETURNING *",
-    ")), moved AS (INSERT INTO planted_watermark SELECT $1, max(id) FROM taken HAVING count(*) > 0",
+    ")), watermark AS (INSERT INTO planted_watermark"
+    " SELECT $1, max(id) FROM taken HAVING count(*) > 0",
 )
 
 CLAIM_BY_MONTH = """
@@ -68,7 +69,6 @@ FAULTS: dict[str, tuple[Check, list[Fault]]] = {
         [
             (identities, "_CLAIM", (identities._CLAIM, CLAIM_BY_MONTH)),
             (identities, "_FIND", (identities._FIND, FIND_BY_MONTH)),
-            (wholesale, "_CLAIM", WHOLESALE_BY_MONTH),
             (wholesale, "_AT_ONCE", WHOLESALE_BY_MONTH),
         ],
     ),

@@ -18,10 +18,13 @@ from billing.runtime import Runtime
 from billing.usage import NumberText, fold_tail, parse_event, store, wholesale
 from billing.usage.desk import Desk
 from billing.usage.events import Accepted
-from billing.usage.store import Delivery, record_deliveries
+from billing.usage.intake import Sender, Submission
+from billing.usage.recording import record
+from billing.usage.scanning import Batch
+from billing.usage.store import record_deliveries
 from billing.usage.usual import usual_batch
-from billing.usage.wholesale import Unusual, fits_at_once, record_at_once, record_wholesale
-from tests.billing.usage.conftest import Usage, a_key, an_event
+from billing.usage.wholesale import Unusual, record_usual
+from tests.billing.usage.conftest import Usage, a_delivery, a_key, an_event
 from tests.factories import a_meter
 
 Event = dict[str, Any]
@@ -119,10 +122,19 @@ async def test_every_way_leaves_the_same_behind(mixed: Usage, events: list[Event
     assert await left_behind(mixed, events, f"once/{number}") == alone
 
 
+def a_batch(usage: Usage, *ids: str) -> Batch:
+    """Of usual events with these ids, by what the process knows now."""
+    found = a_delivery(*(an_event(id=one) for one in ids)).scan
+    assert found is not None
+    batch = usual_batch(usage.runtime.remembered(Desk), [found], usage.clock.at)
+    assert batch is not None
+    return batch
+
+
 async def accepted_wholesale(usage: Usage, events: Sequence[Event], **key: Any) -> bool:
     """Whether a delivery went by columns."""
     viewer = a_key(key.get("org_id"), Scope.USAGE_WRITE)
-    delivery = Delivery([parse_event(event) for event in events], viewer)
+    delivery = a_delivery(*events, viewer=viewer)
     [verdicts] = await record_deliveries(usage.runtime, [delivery], now=usage.clock.at)
     assert len(verdicts) == len(events)
     return isinstance(verdicts, Accepted)
@@ -164,44 +176,45 @@ async def test_a_batch_read_by_meters_of_before_is_not_written(
 ) -> None:
     """Another request may have told the desk of the new meter between reading and writing."""
     await mixed.record(an_event(id="known"))
-    desk, event = runtime.remembered(Desk), parse_event(an_event(id="later"))
-    batch = usual_batch(desk, [event], mixed.clock.at)
-    assert batch is not None
+    desk = runtime.remembered(Desk)
+    batch = a_batch(mixed, "later")
+    numbers = {feed.number for one in desk.event_types.values() for feed in one.feeds}
     async with runtime.sessions.begin() as session:
         await a_meter(session, "egress_again", event_type="egress_gb")
     async with runtime.sessions() as session:
         await desk.look_up(session, set())
 
     with pytest.raises(Unusual):
-        async with runtime.sessions.begin() as session:
-            await record_wholesale(session, batch, mixed.clock.at)
+        await record_usual(runtime.engine, batch, mixed.clock.at)
 
     known = {feed.number for event_type in desk.event_types.values() for feed in event_type.feeds}
-    used = {key[1] for one in batch.readings.values() for key in one.series_keys}
-    assert not used & known, "what is read by old meters is never taken for new ones"
+    assert not numbers & known, "what is read by old meters is never taken for new ones"
 
 
 @pytest.mark.parametrize("is_committed", [True, False])
-async def test_a_batch_at_once_that_meets_its_own_event_leaves_nothing_of_itself(
-    mixed: Usage, runtime: Runtime, is_committed: bool
+@pytest.mark.parametrize("at_once_max", [0, 200])
+async def test_a_batch_that_meets_its_own_event_leaves_nothing_of_itself(
+    mixed: Usage,
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once_max: int,
+    is_committed: bool,
 ) -> None:
     """Whether the other one has committed before, or only while this one waits for it."""
     await mixed.record(an_event(id="known"))
-    desk = runtime.remembered(Desk)
-    events = [parse_event(an_event(id=name)) for name in ("first", "twin", "last")]
-    both = usual_batch(desk, events, mixed.clock.at)
-    twin = usual_batch(desk, events[1:2], mixed.clock.at)
-    assert both is not None
-    assert twin is not None
-    assert fits_at_once(both)
+    monkeypatch.setattr(wholesale, "AT_ONCE_MAX", at_once_max)
+    both = a_batch(mixed, "first", "twin", "last")
 
     async def lose() -> None:
         with pytest.raises(Unusual):
-            await record_at_once(runtime.engine, both, mixed.clock.at)
+            await record_usual(runtime.engine, both, mixed.clock.at)
 
     async with asyncio.TaskGroup() as group:
         async with runtime.sessions.begin() as session:
-            await record_wholesale(session, twin, mixed.clock.at)
+            submission = Submission(
+                parse_event(an_event(id="twin")), mixed.clock.at, Sender(a_key(), None)
+            )
+            await record(session, runtime.remembered(Desk), [submission], mixed.clock.at)
             if not is_committed:
                 group.create_task(lose())
                 await until_somebody_waits(runtime)
