@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -64,7 +64,7 @@ class Nudges:
         except (RedisError, OSError) as error:
             log.warning("nudge %s not sent: %s", job_id, error)
 
-    async def moved(self, org_ids: Sequence[OrgId]) -> None:
+    async def moved(self, org_ids: Iterable[OrgId]) -> None:
         """Tell every web process that these organizations' figures have moved.
 
         At once; but what moves within a moment of that is told after it, once and all together.

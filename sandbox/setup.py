@@ -17,6 +17,7 @@ from sandbox import chromium, htmx
 from sandbox.toolchain import REPOSITORY, STATE, UV_VERSION, VENV, SetupError, say, sync
 
 _STAMPS = STATE / "setup.json"
+_COMPILED = "billing/usage/scanning"
 
 
 def main() -> None:
@@ -45,7 +46,9 @@ def _ensure(name: str, key: str, is_there: bool, make: Callable[[], None]) -> No
 
 def _python_key() -> str:
     """All that makes an environment stale, the checkout's own place among it."""
-    return f"{_digest('uv.lock', 'pyproject.toml')} {UV_VERSION} {sys.version} {REPOSITORY}"
+    compiled = sorted(str(one) for one in (REPOSITORY / _COMPILED).glob("*.p[yx][xi]"))
+    digest = _digest("uv.lock", "pyproject.toml", "hatch_build.py", *compiled)
+    return f"{digest} {UV_VERSION} {sys.version} {REPOSITORY}"
 
 
 def _digest(*files: str) -> str:

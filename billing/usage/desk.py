@@ -5,10 +5,10 @@ meters are read again whenever their table is not as it was, which is asked in e
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import accumulate, count
+from itertools import accumulate
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,15 +18,12 @@ from billing.catalog import meters
 from billing.ids import OrgId, SeriesId
 from billing.models import Meter
 from billing.usage.declared import EventType
-from billing.usage.scanning import Recent
+from billing.usage.scanning import Index, Recent
 from billing.usage.shards import shard_of
 
 ORGANIZATIONS_MAX = 200_000
 SERIES_MAX = 1_000_000
-"""About 150 bytes each. Whoever is forgotten is looked up once more."""
-
-SOURCES_MAX = 100
-"""For each organization: hardly any has ten."""
+"""About 400 bytes an organization, and 50 a series. Whoever is forgotten is looked up once more."""
 
 HEARD_PRECISION = timedelta(minutes=1)
 """A source that never stops is noted once in this while, not with every batch."""
@@ -45,14 +42,10 @@ class KnownOrganization:
     id: OrgId
     id_bytes: bytes
     shard: int
-    heard: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By source, until when the last note of it stands: for events' own times, and for receipts;
-    in microseconds since 1970."""
 
 
 SeriesKey = bytes
-"""The organization's number, the feed's, and the dimensions: nothing a garbage collector follows,
-for there are a million of them."""
+"""The organization's number, the feed's, and the dimensions."""
 SourceKey = tuple[KnownOrganization, str]
 
 _NUMBERS = struct.Struct(">qq")
@@ -83,12 +76,13 @@ class Desk:
 
     organizations: dict[str, KnownOrganization] = field(default_factory=dict)
     event_types: dict[str, EventType] = field(default_factory=dict)
-    series: dict[SeriesKey, SeriesId] = field(default_factory=dict)
+    index: Index = field(default_factory=Index)
+    """The same organizations, their series, and how far their sources are heard of."""
     stamp: object = None
     """Of the meters that `event_types` are made of."""
     recent: Recent = field(default_factory=Recent)
     """Identities met lately: whoever sends again is judged event by event."""
-    _numbers: Iterator[int] = field(default_factory=count)
+    _numbers: int = 0
     _feed_count: int = 0
 
     async def look_up(self, session: AsyncSession, subjects: set[str]) -> None:
@@ -101,29 +95,28 @@ class Desk:
             # No number is used again: a batch under way still means the feeds it was read by.
             self.event_types = by_event_type(found, self._feed_count)
             self._feed_count += len(found)
-            self.series.clear()  # they are remembered by what fed them
+            self.index.forget_series()  # they are remembered by what fed them
             self.stamp = stamp
         if unknown := [key for key in subjects if key not in self.organizations]:
             self._make_room()
             for key, org in (await organizations_by_key(session, unknown)).items():
-                number = next(self._numbers)
-                known = KnownOrganization(number, org.id, org.id.bytes, shard_of(org.id))
-                self.organizations.setdefault(key, known)
+                if key not in self.organizations:  # another request may have been first
+                    known = KnownOrganization(self._numbers, org.id, org.id.bytes, shard_of(org.id))
+                    self._numbers += 1
+                    self.organizations[key] = known
+                    self.index.add(key, known)
 
     def _make_room(self) -> None:
         if len(self.organizations) >= ORGANIZATIONS_MAX:
             self.organizations.clear()
-            self.series.clear()
+            self.index.forget(self._numbers)
 
     def learn(self, learned: Learned) -> None:
         """After the commit."""
-        if len(self.series) + len(learned.series) > SERIES_MAX:
-            self.series.clear()
-        self.series |= learned.series
-        for (org, source), occurred_at in learned.heard.items():
-            if len(org.heard) >= SOURCES_MAX:
-                org.heard.clear()
-            org.heard[source] = (occurred_at + _PRECISION_US, learned.heard_at + _PRECISION_US)
+        if self.index.series_count() + len(learned.series) > SERIES_MAX:
+            self.index.forget_series()
+        self.index.learn_series(learned.series)
+        self.index.learn_heard(learned.heard, learned.heard_at, _PRECISION_US)
 
 
 def by_event_type(found: Iterable[Meter], first_feed: int = 0) -> dict[str, EventType]:

@@ -128,6 +128,6 @@ async def _count(
             for one in counted
         ]
         learned.heard_at = microseconds_of(now)
-        learned.heard = news_of(heard, learned.heard_at)
+        learned.heard = news_of(desk.index, heard, learned.heard_at)
         await hear_of_sources(session, learned.heard, now)
     return learned

@@ -45,15 +45,14 @@ async def series_of(
     keys = [
         series_key(org.number, reading.feed.number, reading.dimensions) for org, reading in readings
     ]
-    known = desk.series
-    ids = [known.get(key) for key in keys]
+    ids = [desk.index.series_of(key) for key in keys]
     unknown = {
         key: (org, reading.feed, reading.dimensions)
         for key, found, (org, reading) in zip(keys, ids, readings, strict=True)
         if not found
     }
     news = await found_or_created(session, unknown, now)
-    return [found or news[key] for key, found in zip(keys, ids, strict=True)], news
+    return [SeriesId(found or news[key]) for key, found in zip(keys, ids, strict=True)], news
 
 
 async def found_or_created(

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.usage.columns import as_numbers
 from billing.usage.desk import KnownOrganization, SourceKey
+from billing.usage.scanning import Index
 
 
 def hear_statement(first: int, condition: str = "true") -> str:
@@ -40,12 +41,13 @@ async def hear_of_sources(
         await connection.exec_driver_sql(HEAR, (*columns_of(news), now))
 
 
-def news_of(heard: Iterable[tuple[KnownOrganization, str, int]], now: int) -> dict[SourceKey, int]:
+def news_of(
+    index: Index, heard: Iterable[tuple[KnownOrganization, str, int]], now: int
+) -> dict[SourceKey, int]:
     """To the `HEARD_PRECISION`: every batch of a source would otherwise wait at its one row."""
     news: dict[SourceKey, int] = {}
     for org, source, at in heard:
-        until = org.heard.get(source)
-        if until is None or at >= until[0] or now >= until[1]:
+        if index.is_news(org, source, at, now):
             key = (org, source)
             if (latest := news.get(key)) is None or at > latest:
                 news[key] = at

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar, cast
+from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
@@ -74,8 +75,8 @@ async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: d
     if len(scans) < len(deliveries):
         return False
     desk = runtime.remembered(Desk)
-    await _meet(runtime, desk, unknown_subjects(scans, desk.organizations))
-    batch = usual_batch(desk, scans, now)
+    await _meet(runtime, desk, unknown_subjects(scans, desk.index))
+    batch, stamp = usual_batch(desk, scans, now), desk.stamp
     if (
         batch is None
         or not are_usual_senders((one.viewer for one in deliveries), batch.organizations)
@@ -84,11 +85,11 @@ async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: d
         return False
     await _meet_series(runtime, desk, batch, now)
     try:
-        await again_on_deadlock(lambda: record_usual(runtime.engine, batch, now))
+        await again_on_deadlock(lambda: record_usual(runtime.engine, batch, stamp, now))
     except Unusual:
         return False
     desk.learn(Learned(heard=batch.heard, heard_at=microseconds_of(now)))
-    await runtime.nudges.moved([org.id for org in batch.organizations])
+    await runtime.nudges.moved(OrgId(UUID(bytes=one)) for one in batch.org_ids())
     return True
 
 

@@ -72,18 +72,18 @@ class Unusual(Exception):
     """Something in the batch is not as it should be: nothing of it is recorded."""
 
 
-async def record_usual(engine: AsyncEngine, batch: Batch, now: datetime) -> None:
+async def record_usual(engine: AsyncEngine, batch: Batch, stamp: object, now: datetime) -> None:
     """Claim every identity, and append every reading; durably when this returns.
 
-    Raises `Unusual` when not all are new, or the meters are not those the batch was read by.
+    Raises `Unusual` when not all are new, or the meters are no longer those of this stamp.
     """
     if len(batch) <= AT_ONCE_MAX:
-        await _record_at_once(engine, batch, now)
+        await _record_at_once(engine, batch, stamp, now)
     else:
-        await _record_copied(engine, batch, now)
+        await _record_copied(engine, batch, stamp, now)
 
 
-async def _record_at_once(engine: AsyncEngine, batch: Batch, now: datetime) -> None:
+async def _record_at_once(engine: AsyncEngine, batch: Batch, stamp: object, now: datetime) -> None:
     keys, fingerprints, instants, are_times_given = batch.claims_as_columns()
     arguments = (
         [UUID(key) for key in keys],
@@ -91,7 +91,7 @@ async def _record_at_once(engine: AsyncEngine, batch: Batch, now: datetime) -> N
         instants,
         are_times_given,
         *_reading_columns(batch, now),
-        batch.stamp,
+        stamp,
         len(batch),
         *columns_of(batch.heard),
         now,
@@ -107,10 +107,10 @@ async def _record_at_once(engine: AsyncEngine, batch: Batch, now: datetime) -> N
         raise Unusual
 
 
-async def _record_copied(engine: AsyncEngine, batch: Batch, now: datetime) -> None:
+async def _record_copied(engine: AsyncEngine, batch: Batch, stamp: object, now: datetime) -> None:
     async with engine.begin() as connection:
         columns = _reading_columns(batch, now)
-        if (await connection.exec_driver_sql(_APPEND, columns)).scalar_one() != batch.stamp:
+        if (await connection.exec_driver_sql(_APPEND, columns)).scalar_one() != stamp:
             raise Unusual
         await _copy_claims(connection, batch)
         if batch.heard:

@@ -7,10 +7,19 @@ nothing is usual, and every event is decoded and judged by itself: slower, and t
 from enum import IntEnum
 
 try:
-    from billing.usage.scanning.compiled import Batch, Recent, Scan, gather, scan, unknown_subjects
+    from billing.usage.scanning.compiled import (
+        Batch,
+        Index,
+        Recent,
+        Scan,
+        gather,
+        scan,
+        unknown_subjects,
+    )
 except ImportError:  # pragma: no cover - there was no C compiler
     from billing.usage.scanning.interpreted import (  # type: ignore[assignment]
         Batch,
+        Index,
         Recent,
         Scan,
         gather,
@@ -23,6 +32,7 @@ __all__ = [
     "IS_COMPILED",
     "Batch",
     "BodyKind",
+    "Index",
     "Recent",
     "Scan",
     "gather",

@@ -9,6 +9,11 @@ cdef struct Claim:
 cdef struct Reading:
     int64_t series_id
     int64_t instant
+    uint64_t[2] address
+    Py_ssize_t key_start
+    Py_ssize_t key_size
+    PyObject *feed
+    int org
     int series_key
     int pack
     Text quantity
@@ -28,56 +33,63 @@ _NO_TEXT.at, _NO_TEXT.size = <const uint8_t *>b"", 0
 
 
 cdef class _Feed:
-    cdef object feed, number
-    cdef int form, value_at
+    cdef object feed
+    cdef int number, form, value_at, dimensions
     cdef bint is_distinct
-    cdef tuple dimensions_at
+    cdef int[VALUES_MAX] dimensions_at
 
 
 cdef class _Type:
     """An event type, as it is read here."""
 
-    cdef object event_type
     cdef bytes name
-    cdef list value_keys, text_keys, feeds
+    cdef list encoded, feeds
+    cdef int values, texts
+    cdef Text[VALUES_MAX] keys
 
 
 cdef _Type _type_of(object event_type):
+    """None where it has more than an event is read for here."""
     cdef _Type made = _Type()
-    cdef _Feed one
-    made.event_type = event_type
+    cdef int at
     made.name = event_type.name.encode()
-    made.value_keys = [key.encode() for key in event_type.value_keys]
-    made.text_keys = [key.encode() for key in event_type.text_keys]
-    if len(made.value_keys) + len(made.text_keys) > VALUES_MAX or not event_type.meters:
+    made.values, made.texts = len(event_type.value_keys), len(event_type.text_keys)
+    if made.values + made.texts > VALUES_MAX or not event_type.meters:
         return None
-    made.feeds = []
-    for feed in event_type.feeds:
-        one = _Feed()
-        one.feed = feed
-        one.number = feed.number
-        one.form = _FORMS.index(feed.form)
-        one.is_distinct = feed.form is Form.DISTINCT
-        one.value_at = -1 if feed.value_at is None else feed.value_at
-        one.dimensions_at = feed.dimensions_at
-        made.feeds.append(one)
+    made.encoded = [key.encode() for key in (*event_type.value_keys, *event_type.text_keys)]
+    for at in range(made.values + made.texts):
+        made.keys[at].at = <const uint8_t *>PyBytes_AS_STRING(made.encoded[at])
+        made.keys[at].size = PyBytes_GET_SIZE(made.encoded[at])
+    made.feeds = [_feed_of(feed) for feed in event_type.feeds]
+    return made
+
+
+cdef _Feed _feed_of(object feed):
+    cdef _Feed made = _Feed()
+    cdef int at
+    made.feed, made.number = feed, feed.number
+    made.form, made.is_distinct = _FORMS.index(feed.form), feed.form is Form.DISTINCT
+    made.value_at = -1 if feed.value_at is None else feed.value_at
+    made.dimensions = len(feed.dimensions_at)
+    for at in range(made.dimensions):
+        made.dimensions_at[at] = feed.dimensions_at[at]
     return made
 
 
 cdef class Batch:
     """Every event of some requests, all of them being accepted once their identities are claimed.
 
-    `stamp` is of the meters they were read by, which may have changed when they are written.
     `unknown_series` are those the process does not remember, by key; `heard` is how far each
     source is newly heard of, in microseconds since 1970.
     """
 
-    cdef readonly object stamp
-    cdef readonly set organizations
     cdef readonly dict unknown_series
     cdef readonly dict heard
     cdef Claim *claims
     cdef Reading *readings
+    cdef int *orgs
+    cdef bytes org_bytes
+    cdef Index index
     cdef int count, readings_count, readings_room, months_count
     cdef int64_t[MONTHS_MAX] months
     cdef list scans, series_keys
@@ -86,7 +98,7 @@ cdef class Batch:
     def __cinit__(self):
         self.claims = NULL
         self.readings = NULL
-        self.organizations = set()
+        self.orgs = NULL
         self.unknown_series = {}
         self.heard = {}
         self.series_keys = []
@@ -95,6 +107,7 @@ cdef class Batch:
     def __dealloc__(self):
         free(self.claims)
         free(self.readings)
+        free(self.orgs)
 
     def __len__(self):
         return self.count
@@ -106,13 +119,35 @@ cdef class Batch:
             met += recent.notes(self.claims[at].key)
         return met == 0
 
+    cdef int keep_organizations(self) except -1:
+        """The ids of its organizations, each once."""
+        cdef Entry *entry
+        cdef int at
+        self.index.batch += 1
+        for at in range(self.count):
+            entry = &self.index.entries[self.orgs[at]]
+            if entry.batch != self.index.batch:
+                entry.batch = self.index.batch
+                memcpy(self.buffer.more(16), entry.org_id, 16)
+        self.org_bytes = self.buffer.taken_bytes()
+        return 0
+
+    def organizations(self):
+        """Whom it is about; to be asked before anything is awaited, for the index may forget."""
+        return {<object>self.index.entries[self.orgs[at]].org for at in range(self.count)}
+
+    def org_ids(self):
+        """The 16 bytes of each organization's id, as they are asked for."""
+        for at in range(0, len(self.org_bytes), 16):
+            yield self.org_bytes[at:at + 16]
+
     def know(self, found):
         """Learn the numbers of the unknown series, by key."""
         cdef Reading *reading
         cdef int at
         for at in range(self.readings_count):
             reading = &self.readings[at]
-            if reading.series_id < 0:
+            if reading.series_id == 0:
                 reading.series_id = found[self.series_keys[reading.series_key]]
 
     def claims_to_copy(self):

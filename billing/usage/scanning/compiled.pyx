@@ -4,13 +4,12 @@
 
 import json
 from datetime import date
-from sys import intern
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, qsort, realloc
 from libc.string cimport memcmp, memcpy, memset
 
@@ -28,7 +27,18 @@ cdef int64_t YEAR_FIRST = YEARS[0], YEAR_LAST = YEARS[-1]
 cdef enum:
     SEPARATOR = 0x1F
     SOURCES_AT_HAND = 64
+    SOURCES_MAX = 100_000
     RECENT_ROOM = 1 << 20
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define fetch_ahead(at) __builtin_prefetch(at)
+    #else
+    #define fetch_ahead(at) ((void)(at))
+    #endif
+    """
+    void _fetch "fetch_ahead" (const void *at) noexcept nogil
 
 cdef enum Column:
     QUANTITIES
@@ -41,5 +51,6 @@ include "json_text.pxi"
 include "instants.pxi"
 include "scan.pxi"
 include "columns.pxi"
+include "index.pxi"
 include "batch.pxi"
 include "gather.pxi"

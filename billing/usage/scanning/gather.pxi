@@ -1,54 +1,34 @@
-# Bodies into a batch: each event's organization, type and series found, and its digests made.
+# Bodies into a batch: each event's organization, type and series found, and its digests made. In
+# three rounds, so that memory that no cache holds is on its way while something else is done.
 
 cdef class _Gathering:
-    """A batch in the making; the last organization and the last sources are kept at hand."""
+    """A batch in the making; the last sources and all types met are kept at hand."""
 
     cdef Batch batch
-    cdef dict organizations, event_types, series, types
+    cdef Index index
+    cdef dict event_types, types
     cdef int64_t now, earliest, latest
-    cdef Buffer key, body
-    cdef Text subject
-    cdef object org
-    cdef object org_number
-    cdef bytes org_bytes
-    cdef dict org_heard
-    cdef int org_shard
+    cdef Buffer text, keys
     cdef Text[SOURCES_AT_HAND] source_texts
-    cdef list source_strings
+    cdef list source_names
+    cdef int[SOURCES_AT_HAND] source_numbers
 
-    cdef bint meet(self, Text subject) except -1:
-        """Whether the organization is known."""
-        if self.org is not None and _same(subject, self.subject):
-            return True
-        cdef PyObject *found = PyDict_GetItem(self.organizations, _as_str(subject))
-        if found == NULL:
-            return False
-        self.org = <object>found
-        self.subject = subject
-        self.org_number = self.org.number
-        self.org_bytes = self.org.id_bytes
-        self.org_heard = self.org.heard
-        self.org_shard = self.org.shard
-        self.batch.organizations.add(self.org)
-        return True
-
-    cdef str source_string(self, Text source):
-        """The same string for the same source: they are few, and then compared at a glance."""
+    cdef int at_hand(self, Text source) except -1:
+        """Where the source is at hand; it is put there if it was not."""
         cdef int place = (source.size * 31 + source.at[source.size - 1]) % SOURCES_AT_HAND
         if not _same(source, self.source_texts[place]):
             self.source_texts[place] = source
-            self.source_strings[place] = intern(_as_str(source))
-        return self.source_strings[place]
+            self.source_names[place] = _as_str(source)
+            self.source_numbers[place] = self.index._source(self.source_names[place])
+        return place
 
-    cdef int hear(self, Text source, int64_t instant) except -1:
+    cdef int hear(self, int org, Text source, int64_t instant) except -1:
         """Note how far a source is heard of, where that is news."""
-        cdef str name = self.source_string(source)
-        cdef PyObject *until = PyDict_GetItem(self.org_heard, name)
+        cdef int place = self.at_hand(source)
         cdef PyObject *latest
-        if until != NULL:
-            if instant < <int64_t>(<tuple>until)[0] and self.now < <int64_t>(<tuple>until)[1]:
-                return 0
-        cdef tuple key = (self.org, name)
+        if not self.index._is_news(org, self.source_numbers[place], instant, self.now):
+            return 0
+        cdef tuple key = (<object>self.index.entries[org].org, self.source_names[place])
         latest = PyDict_GetItem(self.batch.heard, key)
         if latest == NULL or instant > <int64_t><object>latest:
             self.batch.heard[key] = instant
@@ -64,49 +44,62 @@ cdef class _Gathering:
         self.types[key] = made
         return made
 
-    cdef bint take(self, Scan scan, Event *event, Claim *claim) except -1:
+    cdef bint meet(self, Text subject, int at_event) except -1:
+        """Whether the organization is known."""
+        cdef uint64_t[2] address
+        cdef Entry *entry
+        cdef int at
+        _address(subject.at, subject.size, address)
+        at = <int>self.index.places.place(address[0], address[1]).number - 1
+        self.batch.orgs[at_event] = at
+        if at < 0:
+            return False
+        _fetch(&self.index.entries[at])
+        return True
+
+    cdef bint take(self, Scan scan, Event *event, Claim *claim, int org) except -1:
         """One event; whether it is usual."""
         cdef Text[VALUES_MAX] parts
+        cdef Entry *entry = &self.index.entries[org]
         cdef int64_t instant = event.instant if event.is_time_given else self.now
         cdef _Type type_ = self.type_of(event.type)
         if type_ is None or not self.earliest <= instant <= self.latest:
             return False
-        if not self.meet(event.subject) or not _declared(scan, event, type_, parts):
+        if not _declared(scan, event, type_, parts):
             return False
-        self.hear(event.source, instant)
-        self._claim(event, claim)
+        self.hear(org, event.source, instant)
+        self._claim(event, claim, entry)
         claim.instant = instant
         claim.is_time_given = event.is_time_given
         claim.fingerprint = self._fingerprint(type_, parts)
         for feed in type_.feeds:
-            if not self._read(<_Feed>feed, type_, parts, event, instant):
+            if not self._read(<_Feed>feed, type_, parts, event, instant, org):
                 return False
         return True
 
-    cdef int _claim(self, Event *event, Claim *claim) except -1:
+    cdef int _claim(self, Event *event, Claim *claim, Entry *entry) except -1:
         """As `fingerprints.identity_key` has it."""
         cdef uint8_t[32] digest
-        cdef Buffer to = self.body
-        cdef const uint8_t *org = <const uint8_t *>PyBytes_AS_STRING(self.org_bytes)
+        cdef Buffer to = self.text
         to.size = 0
-        memcpy(to.more(16), org, 16)
+        memcpy(to.more(16), entry.org_id, 16)
         to.text(event.source)
         to.byte(0)
         to.text(event.id)
         _sha256(to.start, to.size, digest)
-        memcpy(claim.key, org + 12, 4)
+        memcpy(claim.key, entry.org_id + 12, 4)
         memcpy(claim.key + 4, digest, 12)
         return 0
 
     cdef int64_t _fingerprint(self, _Type type_, Text *parts) except? -1:
         """As `fingerprints.fingerprint` has it."""
         cdef uint8_t[32] digest
-        cdef Buffer to = self.body
-        cdef int at, number = <int>(len(type_.value_keys) + len(type_.text_keys))
+        cdef Buffer to = self.text
+        cdef int at
         cdef uint64_t made = 0
         to.size = 0
         memcpy(to.more(len(type_.name)), PyBytes_AS_STRING(type_.name), len(type_.name))
-        for at in range(number):
+        for at in range(type_.values + type_.texts):
             to.byte(0)
             to.text(parts[at])
         _sha256(to.start, to.size, digest)
@@ -115,86 +108,90 @@ cdef class _Gathering:
         return <int64_t>made
 
     cdef bint _read(
-        self, _Feed feed, _Type type_, Text *parts, Event *event, int64_t instant
+        self, _Feed feed, _Type type_, Text *parts, Event *event, int64_t instant, int org
     ) except -1:
         """What the event adds to one meter."""
         cdef Reading *reading = self.batch.new_reading()
         cdef int month = self.batch.month_place(instant)
-        cdef int values = <int>len(type_.value_keys)
+        cdef int shard = self.index.entries[org].org_id[15] % SHARD_COUNT
         if month < 0:
             return False
         reading.instant = instant
         reading.source = event.source
         reading.external_id = event.id
         reading.label = _NO_TEXT
-        reading.pack = (feed.form * MONTHS_MAX + month) * SHARD_COUNT + self.org_shard
+        reading.pack = (feed.form * MONTHS_MAX + month) * SHARD_COUNT + shard
         if feed.is_distinct:
             reading.quantity = _NOTHING
-            reading.label = parts[values + max(feed.value_at, 0)]
+            reading.label = parts[type_.values + max(feed.value_at, 0)]
             if reading.label.size == 0:
                 return False
         else:
             reading.quantity = _ONE if feed.value_at < 0 else parts[feed.value_at]
-        self._find(feed, parts + values, reading)
+        self._address_of(feed, parts + type_.values, reading, org)
         return True
 
-    cdef int _find(self, _Feed feed, Text *texts, Reading *reading) except -1:
-        """Its series, by a key as `desk.series_key` makes it."""
-        cdef Buffer to = self.key
+    cdef int _address_of(self, _Feed feed, Text *texts, Reading *reading, int org) except -1:
+        """Of its series, by a key as `desk.series_key` makes it."""
+        cdef Buffer to = self.keys
+        cdef Py_ssize_t start = to.size
         cdef int at
-        cdef bint is_first = True
-        to.size = 0
-        to.big_endian(<uint64_t>self.org_number, 8)
+        to.big_endian(<uint64_t>(self.index.first_number + org), 8)
         to.big_endian(<uint64_t>feed.number, 8)
-        for at in feed.dimensions_at:
-            if not is_first:
+        for at in range(feed.dimensions):
+            if at:
                 to.byte(0)
-            is_first = False
-            to.text(texts[at])
-        cdef bytes key = PyBytes_FromStringAndSize(<const char *>to.start, to.size)
-        cdef PyObject *found = PyDict_GetItem(self.series, key)
-        if found != NULL:
-            reading.series_id = <int64_t><object>found
+            to.text(texts[feed.dimensions_at[at]])
+        _address(to.start + start, to.size - start, reading.address)
+        _fetch(&self.index.series.places[reading.address[0] & self.index.series.mask])
+        reading.key_start, reading.key_size = start, to.size - start
+        reading.feed, reading.org = <PyObject *>feed, org
+        return 0
+
+    cdef int find(self, Reading *reading) except -1:
+        """Its series; what it takes to make one that is not remembered is noted by the batch."""
+        reading.series_id = self.index.series.place(
+            reading.address[0], reading.address[1]
+        ).number
+        if reading.series_id:
             return 0
-        reading.series_id = -1
+        cdef bytes key = self.keys.start[reading.key_start:reading.key_start + reading.key_size]
+        cdef _Feed feed = <_Feed>reading.feed
+        cdef object org = <object>self.index.entries[reading.org].org
         reading.series_key = <int>len(self.batch.series_keys)
         self.batch.series_keys.append(key)
         if key not in self.batch.unknown_series:
-            dimensions = tuple([
-                _as_str(texts[at]) if texts[at].size else None for at in feed.dimensions_at
-            ])
-            self.batch.unknown_series[key] = (self.org, feed.feed, dimensions)
+            texts = key[16:].decode().split("\0") if feed.dimensions else []
+            dimensions = tuple([text or None for text in texts])
+            self.batch.unknown_series[key] = (org, feed.feed, dimensions)
         return 0
 
 
 cdef bint _declared(Scan scan, Event *event, _Type type_, Text *parts) except -1:
     """All that the type declares: values as plain decimals, texts as they are, the missing empty."""
-    cdef int at = 0
+    cdef int at
     cdef Field *field
-    for key in type_.value_keys:
-        field = _field(scan, event, <bytes>key)
-        if field == NULL or (field.kind != TEXT and field.kind != NUMBER):
-            return False
-        if not _trimmed(&field.value):
-            return False
-        parts[at] = field.value
-        at += 1
-    for key in type_.text_keys:
-        field = _field(scan, event, <bytes>key)
-        if field == NULL or field.kind == NULL_VALUE:
+    for at in range(type_.values + type_.texts):
+        field = _field(scan, event, type_.keys[at])
+        if at < type_.values:
+            if field == NULL or (field.kind != TEXT and field.kind != NUMBER):
+                return False
+            if not _trimmed(&field.value):
+                return False
+            parts[at] = field.value
+        elif field == NULL or field.kind == NULL_VALUE:
             parts[at] = _NO_TEXT
         elif field.kind == TEXT and _is_within(field.value, DIMENSION_MAX):
             parts[at] = field.value
         else:
             return False
-        at += 1
     return _are_told_apart(scan, event)
 
 
-cdef Field *_field(Scan scan, Event *event, bytes key) noexcept:
+cdef Field *_field(Scan scan, Event *event, Text key) noexcept:
     cdef int at
     for at in range(event.first_field, event.end_field):
-        if _is(scan.fields[at].key, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)):
+        if _same(scan.fields[at].key, key):
             return &scan.fields[at]
     return NULL
 
@@ -209,50 +206,65 @@ cdef bint _are_told_apart(Scan scan, Event *event) noexcept:
     return True
 
 
-def gather(list scans, desk, int64_t now, int64_t earliest, int64_t latest):
+def gather(list scans, Index index, dict event_types, int64_t now, int64_t earliest, int64_t latest):
     """The batch that some bodies come to; None where anything is unusual.
 
-    `desk` has organizations, event types and series; instants are microseconds since 1970. Events
-    without a time are of `now`, those before `earliest` or after `latest` are unusual.
+    Instants are microseconds since 1970. Events without a time are of `now`, those before
+    `earliest` or after `latest` are unusual.
     """
     cdef _Gathering gathering = _Gathering()
     cdef Batch batch = Batch()
+    gathering.batch, gathering.index = batch, index
+    gathering.event_types, gathering.types = event_types, {}
+    gathering.now, gathering.earliest, gathering.latest = now, earliest, latest
+    gathering.keys, gathering.text = Buffer(), Buffer()
+    gathering.source_names = [None] * SOURCES_AT_HAND
+    batch.scans, batch.index = scans, index
+    return batch if _gathered(gathering, batch, scans) else None
+
+
+cdef bint _gathered(_Gathering gathering, Batch batch, list scans) except -1:
     cdef Scan scan
     cdef int at, count = 0
-    gathering.batch = batch
-    gathering.organizations, gathering.event_types = desk.organizations, desk.event_types
-    gathering.series, gathering.types = desk.series, {}
-    gathering.now, gathering.earliest, gathering.latest = now, earliest, latest
-    gathering.key, gathering.body = Buffer(), Buffer()
-    gathering.source_strings = [None] * SOURCES_AT_HAND
-    batch.stamp, batch.scans = desk.stamp, scans
     for scan in scans:
         count += scan.count
     batch.claims = <Claim *>_resized(NULL, max(count, 1) * sizeof(Claim))
+    batch.orgs = <int *>_resized(NULL, max(count, 1) * sizeof(int))
+    count = 0
     for scan in scans:
         for at in range(scan.count):
-            if not gathering.take(scan, &scan.events[at], &batch.claims[batch.count]):
-                return None
+            if not gathering.meet(scan.events[at].subject, count):
+                return False
+            count += 1
+    for scan in scans:
+        for at in range(scan.count):
+            if not gathering.take(
+                scan, &scan.events[at], &batch.claims[batch.count], batch.orgs[batch.count]
+            ):
+                return False
             batch.count += 1
+    for at in range(batch.readings_count):
+        gathering.find(&batch.readings[at])
     qsort(batch.claims, batch.count, sizeof(Claim), _by_key)
     for at in range(1, batch.count):
         if _by_key(&batch.claims[at - 1], &batch.claims[at]) == 0:
-            return None
-    return batch
+            return False
+    batch.keep_organizations()
+    return True
 
 
-def unknown_subjects(list scans, dict known):
-    """The subjects of the events that are not known."""
+def unknown_subjects(list scans, Index index):
+    """The subjects of the events of whom nothing is remembered."""
     cdef Scan scan
     cdef Text last = _NO_TEXT
+    cdef uint64_t[2] address
     cdef int at
-    cdef str subject
     cdef set unknown = set()
     for scan in scans:
         for at in range(scan.count):
             if not _same(scan.events[at].subject, last):
                 last = scan.events[at].subject
-                subject = _as_str(last)
-                if subject not in known:
-                    unknown.add(subject)
+                _address(last.at, last.size, address)
+                if index.places.place(address[0], address[1]).number == 0:
+                    unknown.add(_as_str(last))
     return unknown

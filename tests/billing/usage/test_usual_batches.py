@@ -177,7 +177,7 @@ async def test_a_batch_read_by_meters_of_before_is_not_written(
     """Another request may have told the desk of the new meter between reading and writing."""
     await mixed.record(an_event(id="known"))
     desk = runtime.remembered(Desk)
-    batch = a_batch(mixed, "later")
+    batch, stamp = a_batch(mixed, "later"), desk.stamp
     numbers = {feed.number for one in desk.event_types.values() for feed in one.feeds}
     async with runtime.sessions.begin() as session:
         await a_meter(session, "egress_again", event_type="egress_gb")
@@ -185,7 +185,7 @@ async def test_a_batch_read_by_meters_of_before_is_not_written(
         await desk.look_up(session, set())
 
     with pytest.raises(Unusual):
-        await record_usual(runtime.engine, batch, mixed.clock.at)
+        await record_usual(runtime.engine, batch, stamp, mixed.clock.at)
 
     known = {feed.number for event_type in desk.event_types.values() for feed in event_type.feeds}
     assert not numbers & known, "what is read by old meters is never taken for new ones"
@@ -204,10 +204,11 @@ async def test_a_batch_that_meets_its_own_event_leaves_nothing_of_itself(
     await mixed.record(an_event(id="known"))
     monkeypatch.setattr(wholesale, "AT_ONCE_MAX", at_once_max)
     both = a_batch(mixed, "first", "twin", "last")
+    stamp = runtime.remembered(Desk).stamp
 
     async def lose() -> None:
         with pytest.raises(Unusual):
-            await record_usual(runtime.engine, both, mixed.clock.at)
+            await record_usual(runtime.engine, both, stamp, mixed.clock.at)
 
     async with asyncio.TaskGroup() as group:
         async with runtime.sessions.begin() as session:
