@@ -22,7 +22,7 @@ _USED_AT = "used_at"
 
 def open_engine(settings: Settings) -> AsyncEngine:
     """Connections that are looked at when taken: a restarted database costs nobody an error."""
-    engine = create_async_engine(settings.database_url, pool_size=_POOL_SIZE)
+    engine = create_async_engine(settings.database_url, pool_size=_POOL_SIZE, pool_use_lifo=True)
     event.listen(engine.sync_engine, "checkout", _look_at)
     event.listen(engine.sync_engine, "checkin", _note_use)
     return engine

@@ -22,7 +22,7 @@ from billing.usage.shards import SHARDS
 cdef Py_ssize_t ATTRIBUTE_MAX = ATTRIBUTE_CHARACTERS_MAX
 cdef Py_ssize_t DIMENSION_MAX = DIMENSION_CHARACTERS_MAX
 cdef int SHARD_COUNT = SHARDS
-cdef int64_t YEAR_FIRST = YEARS[0], YEAR_LAST = YEARS[-1]
+cdef int64_t YEAR_FIRST = YEARS.start, YEAR_LAST = YEARS.stop - 1
 
 cdef enum:
     SEPARATOR = 0x1F

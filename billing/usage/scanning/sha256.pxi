@@ -54,6 +54,80 @@ cdef void _compress(uint32_t *state, const uint8_t *block) noexcept nogil:
     state[7] += h
 
 
+cdef extern from *:
+    """
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <cpuid.h>
+    #include <immintrin.h>
+
+    static int sha256_is_built_in(void) {
+        unsigned a, b, c, d;
+        return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1)
+            && __get_cpuid(1, &a, &b, &c, &d) && (c >> 19 & 1);
+    }
+
+    /* Four rounds at a time; the state is held as the instructions want it: ABEF and CDGH. */
+    __attribute__((target("sha,sse4.1,ssse3")))
+    static void sha256_built_in(uint32_t *state, const uint8_t *block, const uint32_t *round) {
+        const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+        __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);
+        __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B);
+        __m128i abef = _mm_alignr_epi8(low, high, 8), cdgh = _mm_blend_epi16(high, low, 0xF0);
+        const __m128i abef_before = abef, cdgh_before = cdgh;
+        __m128i words[4], sum;
+        for (int at = 0; at < 16; at++) {
+            __m128i *now = &words[at & 3];
+            if (at < 4) {
+                *now = _mm_loadu_si128((const __m128i *)(block + 16 * at));
+                *now = _mm_shuffle_epi8(*now, big_endian);
+            } else {
+                const __m128i last = words[(at + 3) & 3];
+                sum = _mm_sha256msg1_epu32(*now, words[(at + 1) & 3]);
+                sum = _mm_add_epi32(sum, _mm_alignr_epi8(last, words[(at + 2) & 3], 4));
+                *now = _mm_sha256msg2_epu32(sum, last);
+            }
+            sum = _mm_add_epi32(*now, _mm_loadu_si128((const __m128i *)(round + 4 * at)));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
+        }
+        abef = _mm_shuffle_epi32(_mm_add_epi32(abef, abef_before), 0x1B);
+        cdgh = _mm_shuffle_epi32(_mm_add_epi32(cdgh, cdgh_before), 0xB1);
+        _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(abef, cdgh, 0xF0));
+        _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(cdgh, abef, 8));
+    }
+    #else
+    static int sha256_is_built_in(void) { return 0; }
+    static void sha256_built_in(uint32_t *state, const uint8_t *block, const uint32_t *round) {}
+    #endif
+    """
+    bint sha256_is_built_in() noexcept nogil
+    void sha256_built_in(uint32_t *state, const uint8_t *block, const uint32_t *round) noexcept nogil
+
+cdef bint _is_built_in = sha256_is_built_in()
+"""Whether the processor knows SHA-256 itself, as most do: five times as fast."""
+
+
+cdef inline void _take_block(uint32_t *state, const uint8_t *block) noexcept nogil:
+    if _is_built_in:
+        sha256_built_in(state, block, _ROUND)
+    else:
+        _compress(state, block)
+
+
+def use_built_in(bint wanted):
+    """Whether the processor's own SHA-256 is used from now on, if it has one; for tests."""
+    global _is_built_in
+    _is_built_in = wanted and sha256_is_built_in()
+    return _is_built_in
+
+
+def sha256(bytes text):
+    """The digest of a text; for tests."""
+    cdef uint8_t[32] digest
+    _sha256(<const uint8_t *>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), digest)
+    return PyBytes_FromStringAndSize(<const char *>digest, 32)
+
+
 cdef void _sha256(const uint8_t *text, Py_ssize_t size, uint8_t *digest) noexcept nogil:
     """The 32 bytes of the digest."""
     cdef uint32_t[8] state = [
@@ -64,15 +138,15 @@ cdef void _sha256(const uint8_t *text, Py_ssize_t size, uint8_t *digest) noexcep
     cdef Py_ssize_t whole = size - size % 64, at
     cdef int rest = <int>(size - whole), padded
     for at in range(0, whole, 64):
-        _compress(state, text + at)
+        _take_block(state, text + at)
     padded = 64 if rest < 56 else 128
     memset(end, 0, padded)
     memcpy(end, text + whole, rest)
     end[rest] = 0x80
     for at in range(8):
         end[padded - 1 - at] = <uint8_t>((<uint64_t>size * 8) >> (8 * at))
-    _compress(state, end)
+    _take_block(state, end)
     if padded == 128:
-        _compress(state, end + 64)
+        _take_block(state, end + 64)
     for at in range(32):
         digest[at] = <uint8_t>(state[at // 4] >> (24 - 8 * (at % 4)))
