@@ -1,7 +1,7 @@
 """Small requests that come in at once are recorded together, in one transaction.
 
-No timer: what arrives while the writers are busy is what the next one takes, so a lone request
-never waits and many wait for one transaction at most. Each is answered when its own has committed.
+What arrives while the writer is busy is what its next transaction takes, so a lone request never
+waits and many wait for one transaction at most. Each is answered when its own has committed.
 """
 
 import asyncio
@@ -21,7 +21,10 @@ WRITERS_MAX = 4
 """Transactions at once: measured, two to four connections write the most."""
 
 SMALL_WRITERS_MAX = 2
-"""Of small requests: one being prepared while the other is written; more would only be smaller."""
+"""Of small requests: one, for more would only be smaller, unless that one takes long."""
+
+LONG_SECONDS = 0.05
+"""For a transaction of small requests: somebody else may be in its way, and not in others'."""
 
 SMALL_EVENTS_MAX = 200
 """More than this is recorded by itself: a hundred events a transaction already cost the least."""
@@ -98,15 +101,27 @@ class Coalescer:
         passenger = Passenger(runtime, delivery, now, verdicts)
         self.backlog.enter(passenger, passenger.size)
         self._waiting.append(passenger)
-        if len(self._writers) < (SMALL_WRITERS_MAX if passenger.is_small else WRITERS_MAX):
-            self._writers.add(asyncio.create_task(self._write()))
+        if len(self._writers) < (1 if passenger.is_small else WRITERS_MAX):
+            self._start_writer()
         return await verdicts
+
+    def _start_writer(self) -> None:
+        self._writers.add(asyncio.create_task(self._write()))
+
+    def _start_another(self) -> None:
+        """A transaction takes long, and somebody waits."""
+        if self._waiting and len(self._writers) < SMALL_WRITERS_MAX:
+            self._start_writer()
 
     async def _write(self) -> None:
         """Until nobody waits. Nothing is awaited between that and having left."""
         try:
             while flight := self._boarded():
-                await self._fly(flight)
+                help_ = asyncio.get_running_loop().call_later(LONG_SECONDS, self._start_another)
+                try:
+                    await self._fly(flight)
+                finally:
+                    help_.cancel()
         finally:
             current = asyncio.current_task()
             assert current is not None
