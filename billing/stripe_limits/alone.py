@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from billing.stripe_limits.buckets import Bucket, paused, refilled, wait_for
+from billing.stripe_limits.buckets import Bucket, in_time, paused, refilled, wait_for
 from billing.stripe_limits.lanes import Lane
 from billing.stripe_limits.rates import Rate
 
@@ -27,10 +27,9 @@ class OwnBuckets:
         rates = {
             name: replace(rate, per_second=rate.per_second * self.share) for name, rate in wanted
         }
-        found = {
-            name: refilled(self._bucket(name, rates[name], now), rates[name], now) for name in rates
-        }
-        self._buckets |= found
+        kept = {name: in_time(self._bucket(name, rates[name], now), now) for name in rates}
+        found = {name: refilled(kept[name], rates[name], now) for name in rates}
+        self._buckets |= kept  # whoever has to wait leaves no other trace
         wait = max(wait_for(found[name], rates[name], lane, now) for name in rates)
         if not wait:
             self._buckets |= {

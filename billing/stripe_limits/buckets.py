@@ -28,12 +28,17 @@ class Bucket:
     strikes: int = 0
 
 
+def in_time(bucket: Bucket, now: float) -> Bucket:
+    """The same, unless the clock was set back."""
+    return replace(bucket, at=now) if bucket.at - now > SKEW_MAX else bucket
+
+
 def refilled(bucket: Bucket, rate: Rate, now: float) -> Bucket:
     """As it is at `now`, before anybody takes from it."""
-    at = now if bucket.at - now > SKEW_MAX else bucket.at
-    passed = max(0.0, now - at)
+    bucket = in_time(bucket, now)
+    passed = max(0.0, now - bucket.at)
     tokens = min(rate.burst, bucket.tokens + passed * rate.per_second)
-    return replace(bucket, tokens=tokens, at=at + passed)
+    return replace(bucket, tokens=tokens, at=bucket.at + passed)
 
 
 def wait_for(bucket: Bucket, rate: Rate, lane: Lane, now: float) -> float:

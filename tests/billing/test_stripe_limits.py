@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from billing.runtime import Runtime, limiter_for, open_redis
@@ -242,6 +242,7 @@ acts = st.lists(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(acts)
+@example([(by, Lane.INTERACTIVE, False, 0.0) for by in (0.0, 0.0, -0.25, 0.375, -0.5)])
 async def test_the_script_in_redis_keeps_the_rule(
     runtime: Runtime, steps: Sequence[tuple[float, Lane, bool, float]]
 ) -> None:

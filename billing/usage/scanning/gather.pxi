@@ -219,7 +219,7 @@ def gather(list scans, Index index, dict event_types, int64_t now, int64_t earli
     gathering.now, gathering.earliest, gathering.latest = now, earliest, latest
     gathering.keys, gathering.text = Buffer(), Buffer()
     gathering.source_names = [None] * SOURCES_AT_HAND
-    batch.scans, batch.index = scans, index
+    batch.scans, batch.index, batch.forgotten = scans, index, index.forgotten
     return batch if _gathered(gathering, batch, scans) else None
 
 

@@ -90,7 +90,7 @@ cdef class Index:
     cdef Entry *entries
     cdef int count, room
     cdef uint32_t batch
-    cdef int64_t first_number
+    cdef int64_t first_number, forgotten
     cdef Table places, series
     cdef list organizations
     cdef dict source_numbers, others
@@ -107,6 +107,7 @@ cdef class Index:
     def forget(self, int64_t first_number):
         """All organizations and all that is theirs; the next one added has this number."""
         self.count = 0
+        self.forgotten += 1
         self.first_number = first_number
         self.organizations.clear()
         self.places.clear()

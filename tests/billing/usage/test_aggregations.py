@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from billing.accounts import COMMAND_LINE
 from billing.models import Organization
-from billing.usage import fold_shard, fold_tail, settle_usage, shard_of
+from billing.usage import fold_shard, fold_tail, folding, settle_usage, shard_of
+from billing.usage.folding import WHOLE_READINGS
 from billing.usage.voids import VoidRequest, void_usage
 from tests.billing.usage.conftest import Usage
 from tests.billing.usage.every_aggregation import (
@@ -104,10 +105,17 @@ async def act(usage: Usage, what: str, org: Organization) -> None:
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(story=stories())
+@given(story=stories(), whole=st.sampled_from([1, 2, WHOLE_READINGS]))
 async def test_any_story_leaves_what_a_rescan_of_its_events_says(
-    declared: Usage, story: Story
+    declared: Usage, story: Story, whole: int
 ) -> None:
+    """Whether rows of the tail are chunks already, or are packed again, or some of both."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folding, "WHOLE_READINGS", whole)
+        await play(declared, story)
+
+
+async def play(declared: Usage, story: Story) -> None:
     orgs = {name: await fresh_organization(declared) for name in ("first", "second")}
     told = [replace(fact, subject=orgs[fact.subject].key) for fact in story.facts]
     sent: set[int] = set()

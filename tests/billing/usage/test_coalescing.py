@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from billing.models import Verdict
-from billing.usage import EventVerdict
+from billing.runtime import Runtime
+from billing.usage import EventVerdict, coalescing
 from billing.usage.backlog import AGE_MAX, REQUEST_BYTES, RETRY_AFTER, Backlog, Overloaded
 from billing.usage.coalescing import SMALL_EVENTS_MAX, WAIT_MAX, WRITERS_MAX, Coalescer
 from billing.usage.store import Delivery
@@ -193,14 +194,25 @@ async def test_an_event_without_time_is_counted_in_the_hour_it_came(
     ]
 
 
-async def test_worlds_are_not_mixed(requests: Requests, usage: Usage) -> None:
+async def test_worlds_are_not_mixed(
+    requests: Requests, usage: Usage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = Requests(replace(usage, runtime=replace(usage.runtime)), requests.coalescer)
-    with commits(usage) as seen:
-        requests.send(a_delivery(an_event(id="a")))
-        other.send(a_delivery(an_event(id="b")))
-        assert [*await requests.answers(), *await other.answers()] == [[ACCEPTED]] * 2
+    flights: list[tuple[Runtime, int]] = []
+    real = coalescing.record_deliveries
 
-    assert len(seen) == 2
+    async def watched(
+        runtime: Runtime, deliveries: Sequence[Delivery], *, now: datetime
+    ) -> list[Sequence[EventVerdict]]:
+        flights.append((runtime, len(deliveries)))
+        return await real(runtime, deliveries, now=now)
+
+    monkeypatch.setattr(coalescing, "record_deliveries", watched)
+    requests.send(a_delivery(an_event(id="a")))
+    other.send(a_delivery(an_event(id="b")))
+    assert [*await requests.answers(), *await other.answers()] == [[ACCEPTED]] * 2
+
+    assert flights == [(usage.runtime, 1), (other.usage.runtime, 1)]
 
 
 async def test_a_database_that_hangs_is_given_up(usage: Usage) -> None:
