@@ -232,7 +232,7 @@ acts = st.lists(
         st.floats(-0.5, 3),
         st.sampled_from(Lane),
         st.booleans(),
-        st.floats(0, 1),
+        st.integers(0, 1000).map(lambda thousandths: thousandths / 1000),  # Redis has microseconds
     ),
     max_size=40,
 )

@@ -15,7 +15,7 @@ from billing.runtime import Runtime
 from billing.usage import EventVerdict, coalescing
 from billing.usage.backlog import AGE_MAX, REQUEST_BYTES, RETRY_AFTER, Backlog, Overloaded
 from billing.usage.coalescing import SMALL_EVENTS_MAX, WAIT_MAX, WRITERS_MAX, Coalescer
-from billing.usage.store import Delivery
+from billing.usage.store import Delivery, record_deliveries
 from tests.billing.usage.conftest import Usage, a_delivery, a_key, an_event
 from tests.billing.usage.locks import somebody_waits
 
@@ -199,7 +199,7 @@ async def test_worlds_are_not_mixed(
 ) -> None:
     other = Requests(replace(usage, runtime=replace(usage.runtime)), requests.coalescer)
     flights: list[tuple[Runtime, int]] = []
-    real = coalescing.record_deliveries
+    real = record_deliveries
 
     async def watched(
         runtime: Runtime, deliveries: Sequence[Delivery], *, now: datetime
