@@ -115,20 +115,22 @@ WITH chosen AS MATERIALIZED (
     WHERE hour >= $1 AND hour < $2
 ), claimed AS (
     INSERT INTO usage_identities (key, fingerprint, occurred_at, is_time_given)
-    SELECT overlay(key PLACING $5 FROM 10 FOR 2)::uuid, fingerprint, occurred_at - $3::interval,
-           true
+    SELECT overlay(key PLACING $5 FROM 10 FOR 2)::uuid, fingerprint,
+           occurred_at - make_interval(hours => $3), true
     FROM bench.first_identities WHERE occurred_at >= $1 AND occurred_at < $2
 ), packed AS (
     INSERT INTO usage_chunks (hour, shard, form, series_ids, occurred_at, quantities, sources,
                               external_ids, recorded_at)
-    SELECT hour - $3::interval, shard, form, series_ids, moved.instants, quantities,
+    SELECT hour - make_interval(hours => $3), shard, form, series_ids, moved.instants, quantities,
            array_fill($4::text, ARRAY[readings]), external_ids, moved.instants
     FROM chosen, LATERAL (
-        SELECT ARRAY(SELECT at - $3::interval FROM unnest(occurred_at) AS at) AS instants
+        SELECT ARRAY(
+            SELECT at - make_interval(hours => $3) FROM unnest(occurred_at) AS at
+        ) AS instants
     ) AS moved
 ), counted AS (
     INSERT INTO usage_buckets (series_id, hour, event_count, total, highest)
-    SELECT series_id, hour - $3::interval, event_count, total, highest
+    SELECT series_id, hour - make_interval(hours => $3), event_count, total, highest
     FROM bench.first_buckets WHERE hour >= $1 AND hour < $2
 )
 SELECT coalesce(sum(readings), 0) FROM chosen
@@ -196,7 +198,7 @@ class Loader:
 
     def _moved(self, month: date, number: int, part: Part) -> Statement:
         start, end, days_later = part
-        back = timedelta(days=(self.months[0] - month).days - days_later)
+        back = 24 * ((self.months[0] - month).days - days_later)  # hours: days ask for calendars
         source = f"bench/load/{month:%Y-%m}/{days_later}"
         own = f"{number + (MONTHS if days_later else 0):02x}"  # in each of its keys
         return MOVE, (start, end, back, source, own)
