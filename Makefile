@@ -41,7 +41,7 @@ soak: setup ## 5,000 random schedules of crashes, faults and webhooks (SCHEDULES
 mutants: setup ## plant faults in a copy of the source, one by one: a test must catch each
 	@.venv/bin/python -m tests.mutants
 
-bench: setup ## measure, each figure beside its limit in the same run: about ten minutes
+bench: setup ## measure, each figure beside its limit in the same run: a quarter of an hour
 	@.venv/bin/python -m bench
 
 migrate: setup ## bring DATABASE_URL to the newest schema

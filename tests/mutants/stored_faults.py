@@ -18,8 +18,8 @@ STORED_FAULTS = (
     fault(
         "late usage leaves no note",
         "billing/usage/folding.py",
-        "    WHERE (hour AT TIME ZONE 'UTC')::date\n",
-        "    WHERE false AND (hour AT TIME ZONE 'UTC')::date\n",
+        "      AND (each.occurred_at AT TIME ZONE 'UTC')::date\n",
+        "      AND false AND (each.occurred_at AT TIME ZONE 'UTC')::date\n",
         f"{_TRUE_UPS}::test_late_usage_is_a_true_up_of_the_next_invoice",
     ),
     fault(
@@ -32,9 +32,17 @@ STORED_FAULTS = (
     fault(
         "a bucket that is one too many",
         "billing/usage/folding.py",
-        "    SELECT series_id, hour, count(*), sum(quantity), max(quantity)\n",
-        "    SELECT series_id, hour, count(*), sum(quantity) + 1, max(quantity)\n",
+        "           count(*), sum(quantity), max(quantity)\n",
+        "           count(*), sum(quantity) + 1, max(quantity)\n",
         f"{_VERIFYING}::test_nobody_tampered",
+    ),
+    fault(
+        "a row of two hours is taken for a chunk of one",
+        "billing/usage/folding.py",
+        " AND first_hour = last_hour AS is_whole",
+        " AS is_whole",
+        "tests/billing/usage/test_aggregations.py"
+        "::test_any_story_leaves_what_a_rescan_of_its_events_says",
     ),
     fault(
         "what is verified is what was billed from",
