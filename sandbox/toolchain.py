@@ -98,7 +98,9 @@ def install_with_pip(requirement: str, target: Path) -> None:
 
 def sync() -> None:
     """Bring .venv to exactly what uv.lock says."""
-    command = [uv(), "sync", "--frozen", "--python", sys.executable]
+    # What is compiled lies in the checkout, where uv does not look whether it still is.
+    anew = ["--reinstall-package", "stripe-sync"]
+    command = [uv(), "sync", "--frozen", "--python", sys.executable, *anew]
     env = {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
     doing = "Installing the locked Python packages"
     try:
