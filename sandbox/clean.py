@@ -8,9 +8,8 @@ import sys
 
 from sandbox.embedded import SandboxError, kept_root, locked
 from sandbox.htmx import VENDOR
-from sandbox.toolchain import REPOSITORY, STATE, VENV
+from sandbox.toolchain import COMPILED, REPOSITORY, STATE, VENV
 
-_COMPILED = "billing/usage/scanning/compiled.*.so"
 _CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".import_linter_cache")
 
 
@@ -26,7 +25,7 @@ def main() -> None:
     made = [VENV, STATE, VENDOR, REPOSITORY / "node_modules", *(REPOSITORY / c for c in _CACHES)]
     for directory in made:
         shutil.rmtree(directory, ignore_errors=True)
-    for library in REPOSITORY.glob(_COMPILED):
+    for library in REPOSITORY.glob(COMPILED):
         library.unlink()
 
 

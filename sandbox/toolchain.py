@@ -17,6 +17,7 @@ STATE = REPOSITORY / ".sandbox"
 VENV = REPOSITORY / ".venv"
 UV_VERSION = "0.13.9"
 _UV = STATE / "uv"
+COMPILED = "billing/usage/scanning/compiled.*.so"
 _LAST_LINES = 15
 _ADVICE = "A first set-up needs a network that has PyPI and npm. In full: .sandbox/setup.log"
 
@@ -110,6 +111,8 @@ def sync() -> None:
             raise
         # The network has an authority of its own, which this machine knows and uv does not.
         run(f"{doing}, trusting whom this machine trusts", [*command, "--system-certs"], env)
+    if not any(REPOSITORY.glob(COMPILED)):
+        say("  There is no C compiler, or no Python.h: usage will be taken in more slowly.")
 
 
 def _pip() -> list[str]:
