@@ -59,24 +59,6 @@ class Feed:
         return {name: value for name, value in pairs if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class FeedShape:
-    """What it takes to read a feed, whatever its meter is called."""
-
-    form: Form
-    value_at: int | None
-    dimensions_at: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What event types have in common whose events can be read together."""
-
-    value_keys: tuple[str, ...]
-    text_keys: tuple[str, ...]
-    feeds: tuple[FeedShape, ...]
-
-
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """What one event adds to one series: a plain decimal, 0 where only the label counts.
 
@@ -112,12 +94,6 @@ class EventType:
     def feeds(self) -> tuple[Feed, ...]:
         """The same, with where their parts are."""
         return tuple(self._feed(meter, place) for place, meter in enumerate(self.meters))
-
-    @cached_property
-    def shape(self) -> Shape:
-        """What it takes to read an event, whatever its type is called."""
-        feeds = [FeedShape(one.form, one.value_at, one.dimensions_at) for one in self.feeds]
-        return Shape(self.value_keys, self.text_keys, tuple(feeds))
 
     @cached_property
     def value_keys(self) -> tuple[str, ...]:

@@ -43,12 +43,8 @@ def fingerprint(event_type: EventType, body: Body) -> int:
     # What cannot be read is no text at all, so it is spelled as none can be.
     parts += [x if type(x) is str else "\0" if x else "" for x in body.values]
     parts += [x if type(x) is str else "\0" if x else "" for x in body.texts]
-    return fingerprint_of("\0".join(parts).encode())
-
-
-def fingerprint_of(body: bytes) -> int:
-    """Of a body spelled already."""
-    return int.from_bytes(sha256(body).digest()[:_FINGERPRINT_BYTES], "big", signed=True)
+    digest = sha256("\0".join(parts).encode()).digest()
+    return int.from_bytes(digest[:_FINGERPRINT_BYTES], "big", signed=True)
 
 
 def is_body_of(stored: int, event_type: EventType, data: Mapping[str, object] | None) -> bool:
