@@ -12,12 +12,9 @@ from sqlalchemy.exc import IntegrityError
 
 from billing.models import Verdict
 from billing.runtime import Runtime
-from billing.usage import EventVerdict, coalescing, parse_event
+from billing.usage import EventVerdict, coalescing
 from billing.usage.backlog import AGE_MAX, REQUEST_BYTES, RETRY_AFTER, Backlog, Overloaded
 from billing.usage.coalescing import SMALL_EVENTS_MAX, WAIT_MAX, WRITERS_MAX, Coalescer
-from billing.usage.desk import Desk
-from billing.usage.intake import Sender, Submission
-from billing.usage.recording import record
 from billing.usage.store import Delivery, record_deliveries
 from tests.billing.usage.conftest import Usage, a_delivery, a_key, an_event
 from tests.billing.usage.locks import somebody_waits
@@ -229,23 +226,6 @@ async def test_a_database_that_hangs_is_given_up(usage: Usage) -> None:
     again = Requests(usage, Coalescer())
     again.send(a_delivery(an_event(id="a")), a_delivery(an_event(id="b")))
     assert await again.answers() == [[ACCEPTED]] * 2
-
-
-async def test_a_copy_that_hangs_is_given_up_and_its_connection_is_sound(usage: Usage) -> None:
-    await usage.record(an_event(id="known"))
-    hasty, patient = Requests(usage, Coalescer(flight_seconds=0.3)), Requests(usage, Coalescer())
-    twin = Submission(parse_event(an_event(id="c-7")), usage.clock.at, Sender(a_key(), None))
-    async with usage.runtime.sessions() as session:
-        await record(session, usage.runtime.remembered(Desk), [twin], usage.clock.at)
-        hasty.send(large("c"))
-        await somebody_waits(usage.runtime)
-        assert [type(one) for one in await hasty.answers()] == [TimeoutError]
-        await session.rollback()
-
-    patient.send(large("c"), *(large(f"d{n}") for n in range(2 * WRITERS_MAX)))
-
-    accepted = [ACCEPTED] * (SMALL_EVENTS_MAX + 1)
-    assert await patient.answers() == [accepted] * (2 * WRITERS_MAX + 1)
 
 
 async def test_no_more_waits_than_there_is_room_for(usage: Usage) -> None:
