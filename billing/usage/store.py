@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
 
+from asyncpg import PostgresError
 from sqlalchemy.exc import DBAPIError
 
 from billing.accounts import Viewer
@@ -159,7 +160,8 @@ async def again_on_deadlock(attempt: Callable[[], Awaitable[T]]) -> T:
     """
     try:
         return await attempt()
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in {_DEADLOCK, _SERIALIZATION_FAILURE}:
+    except (DBAPIError, PostgresError) as error:  # the latter from a COPY, which is the driver's
+        driven = getattr(error, "orig", error)
+        if getattr(driven, "sqlstate", None) not in {_DEADLOCK, _SERIALIZATION_FAILURE}:
             raise
     return await attempt()

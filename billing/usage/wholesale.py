@@ -65,7 +65,7 @@ _LOST_A_RACE = "22012"
 """SQL has no other way to fail than to divide by zero."""
 
 AT_ONCE_MAX = 200
-"""Events: of more, looking whether all are new before claiming them costs more than waiting."""
+"""Events: of more, a COPY of their identities saves more than its round trips cost."""
 
 
 class Unusual(Exception):

@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import text
 
 from billing.closing import close_period_now
 from billing.errors import BillingError
@@ -14,6 +13,7 @@ from billing.outages import ChangedMeanwhile
 from billing.runtime import Runtime
 from billing.subscribing import StartInClosedPeriod, start_subscription
 from jobs.close_periods import close_periods
+from tests.billing.usage.locks import somebody_waits
 from tests.factories import a_meter, a_plan, a_price, an_organization
 from tests.world import Clock
 
@@ -152,7 +152,8 @@ async def test_a_close_that_waited_for_a_start_does_not_miss_it(
             org = await session.get_one(Organization, acme.id)
             await start_subscription(session, org, "pro", NOVEMBER_15, actor="test", now=clock.at)
             locked.set()
-            await until_somebody_waits(runtime)
+            async with asyncio.timeout(10):
+                await somebody_waits(runtime)
 
     starting = asyncio.create_task(start_slowly())
     await locked.wait()
@@ -160,16 +161,3 @@ async def test_a_close_that_waited_for_a_start_does_not_miss_it(
         async with runtime.sessions.begin() as session:
             await close_period_now(session, acme, DECEMBER, actor="test", now=clock.at)
     await starting
-
-
-async def until_somebody_waits(runtime: Runtime) -> None:
-    """A transaction for each look: what others do is read once in each."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    async with asyncio.timeout(10):
-        while True:
-            async with runtime.sessions() as session:
-                if await session.scalar(waiting):
-                    return

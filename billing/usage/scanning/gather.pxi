@@ -44,13 +44,9 @@ cdef class _Gathering:
         self.types[key] = made
         return made
 
-    cdef bint meet(self, Text subject, int at_event) except -1:
+    cdef bint meet(self, Event *event, int at_event) except -1:
         """Whether the organization is known."""
-        cdef uint64_t[2] address
-        cdef Entry *entry
-        cdef int at
-        _address(subject.at, subject.size, address)
-        at = <int>self.index.places.place(address[0], address[1]).number - 1
+        cdef int at = self.index.organization_at(event.address)
         self.batch.orgs[at_event] = at
         if at < 0:
             return False
@@ -233,7 +229,7 @@ cdef bint _gathered(_Gathering gathering, Batch batch, list scans) except -1:
     count = 0
     for scan in scans:
         for at in range(scan.count):
-            if not gathering.meet(scan.events[at].subject, count):
+            if not gathering.meet(&scan.events[at], count):
                 return False
             count += 1
     for scan in scans:
@@ -256,15 +252,10 @@ cdef bint _gathered(_Gathering gathering, Batch batch, list scans) except -1:
 def unknown_subjects(list scans, Index index):
     """The subjects of the events of whom nothing is remembered."""
     cdef Scan scan
-    cdef Text last = _NO_TEXT
-    cdef uint64_t[2] address
     cdef int at
     cdef set unknown = set()
     for scan in scans:
         for at in range(scan.count):
-            if not _same(scan.events[at].subject, last):
-                last = scan.events[at].subject
-                _address(last.at, last.size, address)
-                if index.places.place(address[0], address[1]).number == 0:
-                    unknown.add(_as_str(last))
+            if index.organization_at(scan.events[at].address) < 0:
+                unknown.add(_as_str(scan.events[at].subject))
     return unknown

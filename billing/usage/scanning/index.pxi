@@ -145,6 +145,10 @@ cdef class Index:
         self.count += 1
         self.places.put(address[0], address[1], self.count)
 
+    cdef inline int organization_at(self, uint64_t *address) noexcept nogil:
+        """The place of the organization whose key has this address; -1 for none."""
+        return <int>self.places.place(address[0], address[1]).number - 1
+
     def series_count(self):
         """How many series are remembered."""
         return self.series.count

@@ -17,6 +17,7 @@ cdef struct Event:
     Text source
     Text type
     Text subject
+    uint64_t[2] address
     int64_t instant
     bint is_time_given
     int first_field
@@ -153,6 +154,7 @@ cdef bint _read_event(Scan found, Reader reader) except -1:
             return False
         if not reader.takes(c","):
             break
+    _address(event.subject.at, event.subject.size, event.address)
     return (
         reader.takes(c"}") and has_version
         and event.id.size and event.source.size and event.type.size and event.subject.size

@@ -1,10 +1,14 @@
-"""A COPY that waits for somebody else's transaction, and is given up."""
+"""A COPY that waits for somebody else's transaction: it is given up, or begun again."""
+
+import pytest
+from asyncpg import DeadlockDetectedError, UndefinedTableError
 
 from billing.usage import parse_event
 from billing.usage.coalescing import SMALL_EVENTS_MAX, WRITERS_MAX, Coalescer
 from billing.usage.desk import Desk
 from billing.usage.intake import Sender, Submission
 from billing.usage.recording import record
+from billing.usage.store import again_on_deadlock
 from tests.billing.usage.conftest import Usage, a_key, an_event
 from tests.billing.usage.locks import somebody_waits
 from tests.billing.usage.test_coalescing import ACCEPTED, Requests, large
@@ -25,3 +29,19 @@ async def test_a_copy_that_hangs_is_given_up_and_its_connection_is_sound(usage: 
 
     accepted = [ACCEPTED] * (SMALL_EVENTS_MAX + 1)
     assert await patient.answers() == [accepted] * (2 * WRITERS_MAX + 1)
+
+
+async def test_a_copy_that_is_chosen_to_break_a_deadlock_is_tried_once_more() -> None:
+    """A COPY is the driver's: what it raises never was SQLAlchemy's."""
+    tries = iter(
+        [DeadlockDetectedError("deadlock detected"), None, UndefinedTableError("no table")]
+    )
+
+    async def attempt() -> str:
+        if error := next(tries):
+            raise error
+        return "done"
+
+    assert await again_on_deadlock(attempt) == "done"
+    with pytest.raises(UndefinedTableError):
+        await again_on_deadlock(attempt)

@@ -25,6 +25,7 @@ from billing.usage.store import record_deliveries
 from billing.usage.usual import usual_batch
 from billing.usage.wholesale import Unusual, record_usual
 from tests.billing.usage.conftest import Usage, a_delivery, a_key, an_event
+from tests.billing.usage.locks import somebody_waits
 from tests.factories import a_meter
 
 Event = dict[str, Any]
@@ -210,7 +211,7 @@ async def test_a_batch_that_meets_its_own_event_leaves_nothing_of_itself(
         with pytest.raises(Unusual):
             await record_usual(runtime.engine, both, stamp, mixed.clock.at)
 
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         async with runtime.sessions.begin() as session:
             submission = Submission(
                 parse_event(an_event(id="twin")), mixed.clock.at, Sender(a_key(), None)
@@ -218,25 +219,12 @@ async def test_a_batch_that_meets_its_own_event_leaves_nothing_of_itself(
             await record(session, runtime.remembered(Desk), [submission], mixed.clock.at)
             if not is_committed:
                 group.create_task(lose())
-                await until_somebody_waits(runtime)
+                await somebody_waits(runtime)
         if is_committed:
             group.create_task(lose())
 
     readings = Counter(row.external_id for row in await mixed.events())
     assert readings == {"known": 2, "twin": 2}, "each on two meters"
-
-
-async def until_somebody_waits(runtime: Runtime) -> None:
-    """For another's transaction, in this database."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    async with asyncio.timeout(20):
-        while True:
-            async with runtime.sessions() as session:
-                if await session.scalar(waiting):
-                    return
 
 
 async def test_representations_of_what_was_accepted_wholesale(mixed: Usage) -> None:
