@@ -154,7 +154,8 @@ cdef bint _read_event(Scan found, Reader reader) except -1:
             return False
         if not reader.takes(c","):
             break
-    _address(event.subject.at, event.subject.size, event.address)
+    if event.subject.size:
+        _address(event.subject.at, event.subject.size, event.address)
     return (
         reader.takes(c"}") and has_version
         and event.id.size and event.source.size and event.type.size and event.subject.size
