@@ -26,7 +26,8 @@ _BYTES = """
 SELECT pg_total_relation_size('usage_identities') AS identities,
        (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits
         WHERE inhparent = 'usage_chunks'::regclass)::bigint AS chunks,
-       pg_total_relation_size('usage_buckets') AS buckets,
+       (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits
+        WHERE inhparent = 'usage_buckets'::regclass)::bigint AS buckets,
        (SELECT count(*) FROM usage_buckets) AS bucket_count
 """
 
@@ -36,8 +37,7 @@ async def measure_growth(stage: Stage) -> tuple[list[Figure], Loader]:
     progress(f"growth: {stage.lengths.events:,} events of twelve months")
     loader = Loader(stage)
     await stage.empty_usage()
-    await loader.begin()
-    await loader.load_first()
+    await loader.load_latest()
     before = await _estimate_milliseconds(stage, loader.months[0])
     await loader.load_others()
     await stage.first.execute("CHECKPOINT")

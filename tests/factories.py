@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from billing.ids import OrgId
 from billing.models import (
@@ -22,6 +22,7 @@ from billing.models import (
 from billing.rules.aggregation import Aggregation
 from billing.rules.money import Currency
 from billing.rules.periods import floor_hour, period_at
+from billing.usage.months import make_partitions, month_of
 
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
@@ -187,6 +188,7 @@ async def counted(
     )
     session.add(series)
     await session.flush()
+    await make_partitions(async_sessionmaker(session.bind), [month_of(at)])
     value = Decimal(quantity)
     session.add(
         UsageBucket(

@@ -128,9 +128,11 @@ class UsageBucket(Base):
     The last four are for readings that are HELD until the next one: the hour's first and last
     instant, the value it ends with (ties by source and id, never by arrival), and `weighted`:
     value x seconds from the hour's first reading to its end. Distinct labels are rows apart.
+    A partition each month.
     """
 
     __tablename__ = "usage_buckets"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (hour)"},)
 
     series_id: Mapped[SeriesId] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     hour: Mapped[datetime] = mapped_column(primary_key=True)

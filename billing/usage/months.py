@@ -1,10 +1,12 @@
-"""Months: `usage_chunks` has a partition for each UTC month, made when first needed.
+"""Months: buckets and chunks have a partition for each UTC month, made when first needed.
 
-A month can be archived (`archive.py`). Until it is attached again nothing may be counted into it,
-so whoever could count into a month that old holds the lock of the months while they do.
+What is counted now then touches the indexes of this month alone, which stay small and warm. The
+chunks of a month can be archived (`archive.py`). Until they are attached again nothing may be
+counted into it, so whoever could count into a month that old holds the lock of the months while
+they do.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import select, text
@@ -17,13 +19,29 @@ from billing.usage.intake import AGE_MAX
 SAFE_AGE = AGE_MAX - timedelta(days=1)
 """A day less, for clocks that differ and requests that last: no younger event can be archived."""
 
+_PACKED = (
+    "series_ids",
+    "occurred_at",
+    "quantities",
+    "labels",
+    "sources",
+    "external_ids",
+    "recorded_at",
+)
+
+_SETTINGS = {"usage_chunks": "", "usage_buckets": " WITH (fillfactor = 90)"}
+"""Of the partitions of each table: buckets are updated in place, in what is left of their page."""
+
+_MISSING = text("""
+SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE to_regclass(name) IS NULL
+""")
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('usage months'))")
 _SHARE = text("SELECT pg_advisory_xact_lock_shared(hashtext('usage months'))")
 
 
 def partition_of(month: date) -> str:
-    """The name of a month's partition."""
-    return f"usage_chunks_{month:%Y_%m}"
+    """The name of the partition that has a month's packed readings."""
+    return _name("usage_chunks", month)
 
 
 def month_of(at: datetime) -> date:
@@ -72,22 +90,24 @@ async def months_in_tail(sessions: Sessions, shard: int) -> Collection[date]:
 
 
 async def make_partitions(sessions: Sessions, months: Collection[date]) -> None:
-    """Make what is not there yet, in a transaction of its own: it waits for folds under way.
+    """Make what is not there yet, in a transaction of its own; nobody who reads waits for it.
 
     Never for an archived month: what was detached would find its place taken.
     """
-    names = {partition_of(month): month for month in months}
+    names = {_name(table, month): (table, month) for month in months for table in _SETTINGS}
     async with sessions() as session:
-        missing = [name for name in sorted(names) if not await is_table(session, name)]
+        missing = (await session.scalars(_MISSING, {"names": sorted(names)})).all()
     if not missing:
         return
     async with sessions.begin() as session:
         await lock_months(session)
         archived = frozenset(await session.scalars(select(UsageArchivedMonth.month)))
-        for name in missing:
-            if names[name] in archived or await is_table(session, name):
-                continue  # another process was first
-            await session.execute(text(_creation(name, names[name])))
+        # Another process may have been first.
+        for name in (await session.scalars(_MISSING, {"names": missing})).all():
+            table, month = names[name]
+            if month not in archived:
+                for statement in _creation(name, table, month):
+                    await session.execute(text(statement))
 
 
 async def is_table(session: AsyncSession, name: str) -> bool:
@@ -100,5 +120,24 @@ def bounds_of(month: date) -> str:
     return f"FOR VALUES FROM ('{month} 00:00:00+00') TO ('{month_after(month)} 00:00:00+00')"
 
 
-def _creation(name: str, month: date) -> str:
-    return f"CREATE TABLE {name} PARTITION OF usage_chunks {bounds_of(month)}"
+def _name(table: str, month: date) -> str:
+    return f"{table}_{month:%Y_%m}"
+
+
+def _creation(name: str, table: str, month: date) -> Iterator[str]:
+    """Made apart and then attached: a partition that is created as one locks out every reader."""
+    # Not the identity of ids: a partition has its table's.
+    like = f"LIKE {table} INCLUDING ALL EXCLUDING IDENTITY"
+    yield f"CREATE TABLE {name} ({like}){_SETTINGS[table]}"
+    if table == "usage_chunks":
+        yield without_statistics(name)
+    yield f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds_of(month)}"
+
+
+def without_statistics(name: str) -> str:
+    """A statement that keeps ANALYZE from unpacking the chunks of a table that was just made.
+
+    PostgreSQL carries over how a column is stored, but not this.
+    """
+    settings = ", ".join(f"ALTER {column} SET STATISTICS 0" for column in _PACKED)
+    return f"ALTER TABLE {name} {settings}"

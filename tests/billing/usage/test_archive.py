@@ -16,6 +16,7 @@ from billing.usage.archive import (
     import_month,
     remove_month,
 )
+from tests.billing.usage.analyzed import analyzed_arrays
 from tests.billing.usage.archiving import (
     IN_MAY,
     JUNE,
@@ -51,6 +52,8 @@ async def test_a_month_goes_into_a_file_and_comes_back(may: Usage) -> None:
     assert len(await may.events()) == 1
 
     assert await import_month(sessions, MAY, io.BytesIO(file)) == detached
+    async with sessions() as session:
+        assert await analyzed_arrays(session, "usage_archive_2026_05") == []
     assert await attach_month(sessions, MAY) == detached
 
     assert await states(may) == {MAY: MonthState.ATTACHED, JUNE: MonthState.ATTACHED}

@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import anyio
@@ -19,6 +19,7 @@ from billing.runtime import Runtime
 from billing.usage import fold_shard, fold_tail, folding, shard_of
 from billing.usage.months import make_partitions
 from tests.billing.usage import checks
+from tests.billing.usage.analyzed import analyzed_arrays
 from tests.billing.usage.checks import send
 from tests.billing.usage.conftest import Usage, an_event
 from tests.billing.usage.every_aggregation import a_fact, counted_right, fresh_organization
@@ -256,12 +257,21 @@ async def test_each_month_has_its_partition_when_first_folded(
     assert {event.occurred_at for event in await declared.events()} == set(instants)
 
 
+async def test_packed_readings_are_in_no_statistics(declared: Usage, runtime: Runtime) -> None:
+    await make_partitions(runtime.sessions, [date(1994, 7, 1)])
+
+    async with runtime.sessions() as session:
+        assert await analyzed_arrays(session, "usage_tail") == []
+        assert await analyzed_arrays(session, "usage_chunks") == []
+        assert await analyzed_arrays(session, "usage_chunks_1994_07") == []
+
+
 async def test_two_processes_make_the_same_partition_at_once(runtime: Runtime) -> None:
     month = datetime(1994, 6, 1, tzinfo=UTC).date()
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group, runtime.engine.begin() as other:
-            await other.execute(text("LOCK TABLE usage_chunks IN ROW EXCLUSIVE MODE"))  # a fold
+            await other.execute(text("LOCK TABLE usage_chunks IN SHARE UPDATE EXCLUSIVE MODE"))
             group.start_soon(make_partitions, runtime.sessions, [month])
             group.start_soon(make_partitions, runtime.sessions, [month])
             await somebody_waits(runtime, 2)
