@@ -15,8 +15,15 @@ from alembic import command
 from bench.archiving import measure_archiving
 from bench.figures import Figure, progress, table
 from bench.flood import measure_flood
-from bench.growth import measure_grown_ingest, measure_growth
-from bench.ingest import Ingest, ingesting, measure_ingest, measure_one_organization
+from bench.growth import measure_growth
+from bench.ingest import (
+    Ingest,
+    ingesting,
+    measure_cold,
+    measure_ingest,
+    measure_one_organization,
+)
+from bench.load import Loader
 from bench.reaggregation import measure_reaggregation
 from bench.server import servers
 from bench.single import measure_single
@@ -26,14 +33,14 @@ from sandbox.embedded import SandboxError
 from sandbox.lifeline import stop_with_make
 from sandbox.services import Services
 
-EMPTY = frozenset({"ingest_batch", "ingest_folded", "ingest_batch_cold"})
+EMPTY = frozenset({"ingest_batch", "ingest_folded"})
 GROWN = frozenset({"ingest_batch_steady", "growth_ingest"})
 LOADED = frozenset({"growth", "growth_estimate", "growth_estimate_largest", "growth_bytes"})
 RELOADED = frozenset({"reaggregate", "growth_month"})
-SENT = EMPTY | GROWN | {"ingest_batch_one_org", "ingest_single"}
-NAMES = frozenset({"flood_memory"}) | SENT | LOADED | RELOADED
-UNASKED = NAMES - {"ingest_batch_one_org"}
+SENT = EMPTY | GROWN | {"ingest_batch_one_org", "ingest_single", "flood_memory"}
+UNASKED = SENT - {"ingest_batch_one_org"} | LOADED | RELOADED
 """What is measured when nothing is named."""
+NAMES = SENT | UNASKED | {"ingest_batch_cold"}
 
 
 def main() -> None:
@@ -70,33 +77,37 @@ def _arguments() -> argparse.Namespace:
 async def _measure(services: Services, lengths: Lengths, asked: Set[str]) -> list[Figure]:
     """In an order in which each finds what it stands on; what nobody asked for is left out."""
     figures: list[Figure] = []
+    loader: Loader | None = None
     async with staged(services, lengths) as stage, AsyncExitStack() as stack:
-        if "flood_memory" in asked:
-            figures += await measure_flood(stage)
+        if "ingest_batch_cold" in asked:
+            figures += await measure_cold(stage)
         if asked & SENT:
             ingest = await stack.enter_async_context(ingesting(stage))
             figures += await _on_empty_tables(ingest, asked)
         if asked & (LOADED | GROWN | RELOADED):
-            found, loader = await measure_growth(stage)
-            figures += found
-        if asked & GROWN:
-            figures += await measure_grown_ingest(ingest, loader)
+            loader = Loader(stage)
+            figures += await measure_growth(stage, loader)
+        if asked & (EMPTY | GROWN):
+            figures += await measure_ingest(ingest, loader if asked & GROWN else None)
         await stack.aclose()
-        if "reaggregate" in asked:
+        if loader and "reaggregate" in asked:
             figures += await measure_reaggregation(stage, loader)
-        if "growth_month" in asked:
+        if loader and "growth_month" in asked:
             figures += await measure_archiving(stage, loader)
     return figures
 
 
 async def _on_empty_tables(ingest: Ingest, asked: Set[str]) -> list[Figure]:
+    """A flood needs a fresh process; all else one that has met every series."""
     figures: list[Figure] = []
-    if asked & (EMPTY | GROWN):
-        figures += await measure_ingest(ingest)
-    if "ingest_batch_one_org" in asked:
-        figures += await measure_one_organization(ingest)
+    if "flood_memory" in asked:
+        figures += await measure_flood(ingest)
+    if asked & (SENT - {"flood_memory"}):
+        await ingest.prime()
     if "ingest_single" in asked:
         figures += await measure_single(ingest)
+    if "ingest_batch_one_org" in asked:
+        figures += await measure_one_organization(ingest)
     return figures
 
 

@@ -10,7 +10,10 @@ from billing.clock import wall_time
 from billing.usage.archive import attach_month, detach_month, export_month
 
 SECONDS_MAX = 10.0
-_IDENTITIES = "SELECT count(*) FROM usage_identities"
+_IDENTITIES = (
+    "SELECT count(*) FROM usage_identities WHERE key < '10000000-0000-0000-0000-000000000000'"
+)
+"""Those of one organization in sixteen: to count all takes longer than what is measured."""
 
 
 async def measure_archiving(stage: Stage, loader: Loader) -> list[Figure]:

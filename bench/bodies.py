@@ -2,10 +2,13 @@
 
 import os
 import random
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+
+import numpy as np
 
 from bench.world import (
     METERS,
@@ -19,6 +22,7 @@ from bench.world import (
 BATCH = 1_000
 _QUANTITIES_HUNDREDTHS = 1_000
 _TIMES = 2_000
+_BEFORE_ID = b'"id":"'
 _BATCH_TYPE = "application/cloudevents-batch+json"
 _SINGLE_TYPE = "application/cloudevents+json"
 
@@ -27,9 +31,16 @@ _SINGLE_TYPE = "application/cloudevents+json"
 class Request:
     """One HTTP request as bytes, how many events are in it, and their sum in hundredths."""
 
-    content: bytes
+    content: bytearray
     events: int
     hundredths: int
+
+    def renew(self) -> None:
+        """Give its events new ids: to whoever counts, they are others."""
+        places = [found.end() for found in re.finditer(_BEFORE_ID, self.content)]
+        content = np.frombuffer(self.content, np.uint8)
+        ids = np.frombuffer("".join(_ids()).encode(), np.uint8).reshape(BATCH, -1)
+        content[np.add.outer(places, np.arange(ids.shape[1]))] = ids[: len(places)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +92,13 @@ class Sending:
         instants = [hour + timedelta(seconds=random.random() * span) for _ in range(_TIMES)]
         return [f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z" for at in instants]
 
-    def _encoded(self, body: bytes, content_type: str) -> bytes:
+    def _encoded(self, body: bytes, content_type: str) -> bytearray:
         head = (
             f"POST /api/v1/events HTTP/1.1\r\nHost: {self.host}\r\n"
             f"Authorization: Bearer {self.token}\r\n"
             f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        return head.encode() + body
+        return bytearray(head.encode() + body)
 
 
 @cache

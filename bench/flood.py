@@ -2,29 +2,29 @@
 
 from bench.bodies import mixed
 from bench.figures import Figure, progress
-from bench.processes import PRODUCT, web, worker
+from bench.ingest import Ingest
 from bench.sending import BUSY, STORED, Sent, send
-from bench.stage import Acknowledged, Stage
+from bench.stage import Acknowledged
 
 CONNECTIONS = 64
 _BATCHES_MAX = 1_000_000
 
 
-async def measure_flood(stage: Stage) -> list[Figure]:
-    """A fresh process on empty tables; what is refused is sent again, when it may be."""
+async def measure_flood(ingest: Ingest) -> list[Figure]:
+    """To a fresh process, on empty tables; what is refused is sent again, when it may be."""
     progress("flood_memory: 1,000 a request on 64 connections")
+    stage, served = ingest.stage, ingest.served
     await stage.empty_usage()
     requests = stage.sending().batches(mixed(_BATCHES_MAX))  # made as they are sent
-    async with worker(stage.settings), web(PRODUCT, stage.settings) as served:
-        start = served.resident_mib()
-        sent = await send(
-            [served.url],
-            requests,
-            connections=CONNECTIONS,
-            seconds=stage.lengths.flood_seconds,
-            resends=True,
-        )
-        peak, end = served.peak_mib(), served.resident_mib()
+    start = served.resident_mib()
+    sent = await send(
+        [served.url],
+        requests,
+        connections=CONNECTIONS,
+        seconds=stage.lengths.flood_seconds,
+        resends=True,
+    )
+    peak, end = served.peak_mib(), served.resident_mib()
     progress(f"  {start:.0f} MiB at the start, {peak:.0f} at most, {end:.0f} at the end")
     await stage.drain()
     known = Acknowledged()

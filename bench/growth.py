@@ -6,21 +6,18 @@ from time import perf_counter
 
 from sqlalchemy import select
 
-from bench.figures import Figure, against, progress, suspicion
-from bench.ingest import GOAL, Ingest, Rates
-from bench.limits import USUAL_STEADY
+from bench.figures import Figure, progress
 from bench.load import Loader
-from bench.stage import Acknowledged, Stage
+from bench.stage import Stage
 from bench.world import ESTIMATED_ORGANIZATIONS
 from billing.estimates import current_estimate
 from billing.models import Organization
 from billing.usage.months import month_after
 
-INGEST_GOAL = 0.75
 ESTIMATE_GOAL = 0.9
 BYTES_MAX = 200.0
 LOAD_SECONDS_MAX = 200.0
-_ESTIMATES = 15
+_ESTIMATES = 30
 
 _BYTES = """
 SELECT pg_total_relation_size('usage_identities') AS identities,
@@ -32,12 +29,12 @@ SELECT pg_total_relation_size('usage_identities') AS identities,
 """
 
 
-async def measure_growth(stage: Stage) -> tuple[list[Figure], Loader]:
+async def measure_growth(stage: Stage, loader: Loader) -> list[Figure]:
     """Load it all, with estimates timed when one month is there and when twelve are."""
     progress(f"growth: {stage.lengths.events:,} events of twelve months")
-    loader = Loader(stage)
     await stage.empty_usage()
     await loader.load_latest()
+    await stage.first.execute("CHECKPOINT")
     before = await _estimate_milliseconds(stage, loader.months[0])
     await loader.load_others()
     await stage.first.execute("CHECKPOINT")
@@ -70,7 +67,7 @@ async def measure_growth(stage: Stage) -> tuple[list[Figure], Loader]:
             1.0,
             remark=f"at most; {parts}",
         ),
-    ], loader
+    ]
 
 
 def _estimate_figures(before: list[list[float]], after: list[list[float]]) -> list[Figure]:
@@ -116,36 +113,3 @@ async def _estimate_milliseconds(stage: Stage, month: date) -> list[list[float]]
             f"  estimate of org-{number}: {median(taken[-1]):.1f} ms, {len(estimate.lines)} lines"
         )
     return taken
-
-
-async def measure_grown_ingest(ingest: Ingest, loader: Loader) -> list[Figure]:
-    """`ingest_batch_steady` and `growth_ingest`: the same windows, on top of all that."""
-    stage = ingest.stage
-    progress("growth_ingest: ingest_batch on top, the current month empty")
-    limit = stage.limit()
-    await limit.preload(stage.lengths.limit_rows)
-    await stage.first.execute("CHECKPOINT")
-    rates, known = Rates(), Acknowledged(loader.readings)
-    for _ in range(stage.lengths.rounds):
-        await limit.measure()
-        progress(f"  limit: {limit.inserts[-1]:,.0f} rows/s, COPY {limit.copies[-1]:,.0f}")
-        await ingest.window(rates, known)
-    await stage.check(known)
-    return [
-        against(
-            "ingest_batch_steady",
-            "events/s",
-            rates.acknowledged,
-            limit.inserts,
-            goal=GOAL,
-            remark=suspicion(limit.inserts, limit.copies, USUAL_STEADY),
-        ),
-        against(
-            "growth_ingest",
-            "events/s",
-            rates.acknowledged,
-            ingest.empty.acknowledged,
-            goal=INGEST_GOAL,
-            remark="limit: ingest_batch on empty tables",
-        ),
-    ]

@@ -1,20 +1,25 @@
-"""`ingest_batch` and its kin: a thousand events a request, over HTTP, until they are durable."""
+"""`ingest_batch` and its kin: a thousand events a request, over HTTP, until they are durable.
+
+With years of usage there and without, in turn: a machine that is shared changes by the minute, and
+what is compared must not have been measured minutes apart.
+"""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
-from bench.bodies import alone, everyone, mixed
+from bench.bodies import Request, alone, everyone, mixed
 from bench.figures import Figure, against, progress, suspicion
-from bench.limits import USUAL_FRESH, Limit
-from bench.processes import PRODUCT, web, worker
+from bench.limits import USUAL_FRESH, USUAL_STEADY, Limit
+from bench.load import Loader
+from bench.processes import PRODUCT, Served, web, worker
 from bench.sending import send
 from bench.stage import Acknowledged, Stage
 
 GOAL = 0.6
+GROWTH_GOAL = 0.75
 CONNECTIONS = 8
-PROCESSES = 1
 _BATCHES_A_SECOND = 150  # more than any machine here has taken
 _PRIMING_SECONDS_MAX = 120.0
 
@@ -22,103 +27,159 @@ Draw = Callable[[int], Iterable[Sequence[int]]]
 
 
 @dataclass(slots=True)
-class Rates:
-    """Events a second of each window: acknowledged, and acknowledged and folded."""
+class Side:
+    """What is measured in turn: the limit, and our events a second, acknowledged and folded too."""
 
+    limit: Limit
     acknowledged: list[float] = field(default_factory=list)
     folded: list[float] = field(default_factory=list)
+
+    def suspicion(self, usual: float) -> str:
+        """What to say of the limit."""
+        return suspicion(self.limit.inserts, self.limit.copies, usual)
 
 
 @dataclass(slots=True)
 class Ingest:
-    """The web processes that are sent to, and how they did while all was new to them, and after."""
+    """The web process that is sent to, and what it was sent last."""
 
     stage: Stage
-    urls: Sequence[str]
-    cold: list[float] = field(default_factory=list)
-    empty: Rates = field(default_factory=Rates)
+    served: Served
+    _drawn: list[Request] = field(default_factory=list)
 
-    async def prime(self) -> None:
-        """Let each process meet every series, as it would have after a few minutes of work."""
-        for url in self.urls:
-            requests = list(self.stage.sending().batches(everyone()))
-            sent = await send(
-                [url], requests, connections=CONNECTIONS, seconds=_PRIMING_SECONDS_MAX
-            )
-            self.cold.append(sent.rate)
-            progress(f"  a fresh process, every series new to it: {sent.rate:,.0f} events/s")
-
-    async def window(self, rates: Rates, known: Acknowledged, draw: Draw = mixed) -> None:
-        """Send for a while, then fold what is left."""
-        seconds = self.stage.lengths.ours_seconds
-        drawn = draw(int(seconds * _BATCHES_A_SECOND))
-        requests = list(self.stage.sending().batches(drawn))
-        started = monotonic()
-        sent = await send(self.urls, requests, connections=CONNECTIONS, seconds=seconds)
-        await self.stage.drain()
-        rates.acknowledged.append(sent.rate)
-        rates.folded.append(sent.events / (monotonic() - started))
-        known.add(sent)
-        progress(
-            f"  ours: {sent.rate:,.0f} events/s, {rates.folded[-1]:,.0f} folded; {sent.latency}"
+    async def prime(self) -> float:
+        """Let it meet every series, as it would have after a few minutes of work."""
+        requests = list(self.stage.sending().batches(everyone()))
+        sent = await send(
+            [self.served.url], requests, connections=CONNECTIONS, seconds=_PRIMING_SECONDS_MAX
         )
+        progress(f"  every series once: {sent.rate:,.0f} events/s")
+        return sent.rate
 
-    async def on_empty_tables(self, limit: Limit, rates: Rates, draw: Draw = mixed) -> None:
-        """Windows of ours and of the limit in turn, each on empty tables, each checked."""
-        for _ in range(self.stage.lengths.rounds):
-            await limit.measure(one_organization=draw is alone)
-            progress(f"  limit: {limit.inserts[-1]:,.0f} rows/s, COPY {limit.copies[-1]:,.0f}")
-            await self.stage.empty_usage()
-            known = Acknowledged()
-            await self.window(rates, known, draw)
-            await self.stage.check(known)
+    async def turn(
+        self, side: Side, draw: Draw = mixed, *, are_identities_counted: bool = True
+    ) -> int:
+        """A window of the limit and one of ours, what was acknowledged checked; how many it was."""
+        await side.limit.measure(one_organization=draw is alone)
+        await self.stage.empty_month()
+        requests = self._requests(draw)
+        started = monotonic()
+        seconds = self.stage.lengths.ours_seconds
+        sent = await send([self.served.url], requests, connections=CONNECTIONS, seconds=seconds)
+        await self.stage.drain()
+        side.acknowledged.append(sent.rate)
+        side.folded.append(sent.events / (monotonic() - started))
+        progress(
+            f"  ours: {sent.rate:,.0f} events/s, {side.folded[-1]:,.0f} folded; {sent.latency}"
+        )
+        known = Acknowledged(None if not are_identities_counted else 0)
+        known.add(sent)
+        await self.stage.check(known)
+        return sent.events
+
+    def _requests(self, draw: Draw) -> list[Request]:
+        """Drawn once, and then with new ids: whom they are of is of no interest the second time."""
+        if draw is mixed and self._drawn:
+            for one in self._drawn:
+                one.renew()
+            return self._drawn
+        count = int(self.stage.lengths.ours_seconds * _BATCHES_A_SECOND)
+        requests = list(self.stage.sending().batches(draw(count)))
+        if draw is mixed:
+            self._drawn = requests
+        return requests
 
 
 @asynccontextmanager
 async def ingesting(stage: Stage) -> AsyncIterator[Ingest]:
-    """Web processes that have met every series, and a worker that folds meanwhile."""
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(worker(stage.settings))
-        served = [
-            await stack.enter_async_context(web(PRODUCT, stage.settings)) for _ in range(PROCESSES)
-        ]
-        ingest = Ingest(stage, [one.url for one in served])
-        await ingest.prime()
-        yield ingest
+    """A fresh web process, and a worker that folds meanwhile."""
+    async with worker(stage.settings), web(PRODUCT, stage.settings) as served:
+        yield Ingest(stage, served)
 
 
-async def measure_ingest(ingest: Ingest) -> list[Figure]:
-    """`ingest_batch`, `ingest_folded`, `ingest_batch_cold`."""
-    progress("ingest_batch: 1,000 a request, empty tables")
-    limit, rates = ingest.stage.limit(), ingest.empty
-    await ingest.on_empty_tables(limit, rates)
-    remark = f"{PROCESSES} web; {suspicion(limit.inserts, limit.copies, USUAL_FRESH)}"
+async def measure_ingest(ingest: Ingest, loader: Loader | None) -> list[Figure]:
+    """`ingest_batch` and `ingest_folded`; where years are there the other two, by turns."""
+    progress("ingest_batch: 1,000 a request, the current month empty")
+    stage = ingest.stage
+    empty, grown = Side(stage.limit("limit_rows")), Side(stage.limit("limit_kept"))
+    claimed = 0
+    if loader:
+        await grown.limit.preload(stage.lengths.limit_rows)
+        await stage.first.execute("CHECKPOINT")
+    for _ in range(stage.lengths.rounds):
+        if loader:
+            progress(f"  with {loader.readings:,} events there:")
+            claimed += await ingest.turn(grown, are_identities_counted=False)
+        progress("  with none:")
+        async with stage.without_past():
+            await ingest.turn(empty)
+    if loader:
+        await stage.check_identities(loader.readings + claimed)
+        return [*_empty_figures(empty), *_grown_figures(grown, empty)]
+    return _empty_figures(empty)
+
+
+def _empty_figures(empty: Side) -> list[Figure]:
     return [
         against(
             "ingest_batch",
             "events/s",
-            rates.acknowledged,
-            limit.inserts,
+            empty.acknowledged,
+            empty.limit.inserts,
             goal=GOAL,
-            remark=remark,
+            remark=empty.suspicion(USUAL_FRESH),
         ),
-        against("ingest_folded", "events/s", rates.folded, limit.inserts, goal=None),
-        against("ingest_batch_cold", "events/s", ingest.cold, limit.inserts, goal=None),
+        against("ingest_folded", "events/s", empty.folded, empty.limit.inserts, goal=None),
     ]
+
+
+def _grown_figures(grown: Side, empty: Side) -> list[Figure]:
+    return [
+        against(
+            "ingest_batch_steady",
+            "events/s",
+            grown.acknowledged,
+            grown.limit.inserts,
+            goal=GOAL,
+            remark=grown.suspicion(USUAL_STEADY),
+        ),
+        against(
+            "growth_ingest",
+            "events/s",
+            grown.acknowledged,
+            empty.acknowledged,
+            goal=GROWTH_GOAL,
+            remark="limit: ingest_batch on empty tables",
+        ),
+    ]
+
+
+async def measure_cold(stage: Stage) -> list[Figure]:
+    """`ingest_batch_cold`: what a fresh process takes in while every series is new to it."""
+    progress("ingest_batch_cold: every series once, to a fresh process")
+    limit, rates = stage.limit(), []
+    for _ in range(stage.lengths.rounds):
+        await limit.measure()
+        await stage.empty_usage()
+        async with ingesting(stage) as ingest:
+            rates.append(await ingest.prime())
+    return [against("ingest_batch_cold", "events/s", rates, limit.inserts, goal=None)]
 
 
 async def measure_one_organization(ingest: Ingest) -> list[Figure]:
     """`ingest_batch_one_org`: what a sender that batches by organization gets."""
     progress("ingest_batch_one_org: each batch of one organization, empty tables")
-    limit, rates = ingest.stage.limit(), Rates()
-    await ingest.on_empty_tables(limit, rates, alone)
+    side = Side(ingest.stage.limit())
+    for _ in range(ingest.stage.lengths.rounds):
+        async with ingest.stage.without_past():
+            await ingest.turn(side, alone)
     return [
         against(
             "ingest_batch_one_org",
             "events/s",
-            rates.acknowledged,
-            limit.inserts,
+            side.acknowledged,
+            side.limit.inserts,
             goal=None,
-            remark=suspicion(limit.inserts, limit.copies, USUAL_FRESH),
+            remark=side.suspicion(USUAL_FRESH),
         )
     ]

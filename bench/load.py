@@ -47,8 +47,6 @@ _IDENTITY = binary.layout(
 )
 _WHOLE = np.dtype((np.void, _IDENTITY.itemsize))
 """The same without its columns: moving one is then moving bytes."""
-_POSTGRESQL_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 _LOOSEN = "ALTER TABLE {table} DROP CONSTRAINT IF EXISTS pk_{table}"
 _TIGHTEN = f"""
@@ -150,13 +148,13 @@ class Loader:
         """Every identity of every move, in the order of keys."""
         first, last = self._numbers(self._start, self._end)
         times = last - first
-        start = (self._start - _POSTGRESQL_EPOCH) // _MICROSECOND
+        start = binary.microseconds(self._start)
         for block in binary.blocks(drawn["key"]["organization"], times):
             whole = np.tile(drawn[block].view(_WHOLE), times)
             moved = whole.view(_IDENTITY)
             numbers = np.arange(times).repeat(block.stop - block.start)
             moved["key"]["number"] = numbers
-            moved["occurred_at"] -= numbers * (_SPAN // _MICROSECOND)
+            moved["occurred_at"] -= numbers * (_SPAN // timedelta(microseconds=1))
             kept = np.flatnonzero(moved["occurred_at"] >= start)
             organizations = moved["key"]["organization"][kept].astype("u4")
             yield whole[kept[organizations.argsort(kind="stable")]]

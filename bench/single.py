@@ -8,7 +8,7 @@ from bench.stage import Acknowledged
 
 GOAL = 0.5
 CONNECTIONS = 64
-_REQUESTS_A_SECOND = 20_000  # more than any machine here has taken
+_REQUESTS_A_SECOND = 10_000  # more than any machine here has taken
 _ANSWERED = frozenset({200})
 
 
@@ -32,7 +32,9 @@ async def measure_single(ingest: Ingest) -> list[Figure]:
                 seconds=seconds,
                 accepted=_ANSWERED,
             )
-            sent = await send(ingest.urls[:1], requests, connections=CONNECTIONS, seconds=seconds)
+            sent = await send(
+                [ingest.served.url], requests, connections=CONNECTIONS, seconds=seconds
+            )
             known.add(sent)
             limits.append(limit.rate)
             ours.append(sent.rate)
