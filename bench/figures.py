@@ -56,10 +56,10 @@ def against(
     goal: float | None,
     remark: str = "",
 ) -> Figure:
-    """Our windows beside the limit's: the medians of both, and what one is of the other."""
-    value, limit = median(ours), median(limits)
+    """Our windows beside the limit's: the medians of both, and of what each is of its limit."""
     between = (min(ours), max(ours))
-    return Figure(name, value, unit, limit, value / limit, goal, between, remark)
+    ratio = median(one / limit for one, limit in zip(ours, limits, strict=True))
+    return Figure(name, median(ours), unit, median(limits), ratio, goal, between, remark)
 
 
 def suspicion(limits: Sequence[float], copies: Sequence[float], usual: float) -> str:

@@ -20,7 +20,7 @@ SETTINGS = MappingProxyType(
         "fsync": "on",
         "synchronous_commit": "on",
         "full_page_writes": "on",
-        "shared_buffers": "2GB",
+        "shared_buffers": "6GB",
         "max_wal_size": "8GB",
         "checkpoint_timeout": "15min",
         "max_connections": "200",

@@ -119,7 +119,14 @@ class Runtime:
     stripe: Stripe
     nudges: Nudges
     now: Now
+    autocommit: AsyncEngine = field(init=False)
+    """The engine, for what is a transaction in one statement: it costs something to say so."""
     _memory: dict[object, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """The options are those of every connection that is asked of it."""
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        object.__setattr__(self, "autocommit", engine)
 
     def remembered(self, kind: Callable[[], T]) -> T:
         """The one object of a kind that this process keeps between requests, made when first asked.

@@ -18,7 +18,7 @@ from billing.usage.month_tables import (
     get_archived,
     not_here,
 )
-from billing.usage.months import is_table, partition_of, without_statistics
+from billing.usage.months import is_table, partition_of, sampled
 
 _IN_ORDER = text("SET LOCAL synchronize_seqscans = off")
 """Two exports of the same table are the same bytes."""
@@ -63,7 +63,7 @@ async def import_month(sessions: Sessions, month: date, file: Source) -> Content
         await session.execute(
             text(f"CREATE TABLE {apart} (LIKE usage_chunks INCLUDING ALL EXCLUDING IDENTITY)")
         )
-        await session.execute(text(without_statistics(apart)))
+        await session.execute(text(sampled(apart)))
         try:
             await (await _driver(session)).copy_to_table(
                 apart, source=file, columns=_columns(), format="binary"

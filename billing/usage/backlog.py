@@ -19,7 +19,7 @@ REQUEST_BYTES = 4096
 EVENTS_MAX = 100_000
 """Decoded and not recorded: about 1.3 kB each, however short their text was."""
 
-AGE_MAX = timedelta(seconds=5)
+AGE_SECONDS_MAX = 5.0
 """Whoever waits longer than this waits for a database that is behind."""
 
 RETRY_AFTER = timedelta(seconds=2)
@@ -78,13 +78,13 @@ class Backlog:
         self.event_count -= event_count
         del self._since[ticket]
 
-    def age(self, ticket: object) -> timedelta:
-        """How long they have waited."""
-        return timedelta(seconds=self._clock() - self._since[ticket])
+    def age(self, ticket: object) -> float:
+        """How long they have waited, in seconds."""
+        return self._clock() - self._since[ticket]
 
     def _is_behind(self) -> bool:
         """Whether the oldest has waited too long: the first one in, for dicts keep their order."""
-        return bool(self._since) and self.age(next(iter(self._since))) > AGE_MAX
+        return bool(self._since) and self.age(next(iter(self._since))) > AGE_SECONDS_MAX
 
 
 class Admission:

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from billing.errors import Unavailable
 from billing.rules.periods import Period
@@ -35,7 +35,7 @@ FLIGHT_EVENTS_MAX = 2_000
 FLIGHT_SECONDS_MAX = 10.0
 """For a transaction. One of several requests gets half of it, and they share the rest alone."""
 
-WAIT_MAX = timedelta(seconds=15)
+WAIT_SECONDS_MAX = 15.0
 """Whoever waits longer has most likely given up, and sends again."""
 
 
@@ -147,7 +147,7 @@ class Coalescer:
         """Who is first in the queue, once those who gave up have left it."""
         while self._waiting:
             one = self._waiting[0]
-            if not one.verdicts.done() and self.backlog.age(one) <= WAIT_MAX:
+            if not one.verdicts.done() and self.backlog.age(one) <= WAIT_SECONDS_MAX:
                 return one
             self._land([self._waiting.popleft()], Overloaded())
         return None

@@ -86,7 +86,7 @@ async def _record_usual(runtime: Runtime, deliveries: Sequence[Delivery], now: d
         return False
     await _meet_series(runtime, desk, batch, now)
     try:
-        await again_on_deadlock(lambda: record_usual(runtime.engine, batch, stamp, now))
+        await again_on_deadlock(lambda: record_usual(runtime, batch, stamp, now))
     except Unusual:
         return False
     desk.learn(Learned(heard=batch.heard, heard_at=microseconds_of(now)))

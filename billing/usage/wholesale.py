@@ -11,6 +11,7 @@ from asyncpg.pgproto.pgproto import UUID  # made from bytes eight times faster t
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.runtime import Runtime
 from billing.usage.desk import STAMP
 from billing.usage.scanning import Batch
 from billing.usage.sources import HEAR, columns_of, hear_statement
@@ -72,15 +73,15 @@ class Unusual(Exception):
     """Something in the batch is not as it should be: nothing of it is recorded."""
 
 
-async def record_usual(engine: AsyncEngine, batch: Batch, stamp: object, now: datetime) -> None:
+async def record_usual(runtime: Runtime, batch: Batch, stamp: object, now: datetime) -> None:
     """Claim every identity, and append every reading; durably when this returns.
 
     Raises `Unusual` when not all are new, or the meters are no longer those of this stamp.
     """
     if len(batch) <= AT_ONCE_MAX:
-        await _record_at_once(engine, batch, stamp, now)
+        await _record_at_once(runtime.autocommit, batch, stamp, now)
     else:
-        await _record_copied(engine, batch, stamp, now)
+        await _record_copied(runtime.engine, batch, stamp, now)
 
 
 async def _record_at_once(engine: AsyncEngine, batch: Batch, stamp: object, now: datetime) -> None:
@@ -96,7 +97,7 @@ async def _record_at_once(engine: AsyncEngine, batch: Batch, stamp: object, now:
         *columns_of(batch.heard),
         now,
     )
-    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    async with engine.connect() as connection:
         try:
             row = (await connection.exec_driver_sql(_AT_ONCE, arguments)).one()
         except DBAPIError as error:

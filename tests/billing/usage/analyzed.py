@@ -1,18 +1,16 @@
-"""What an automatic ANALYZE would unpack of a table."""
-
-from collections.abc import Sequence
+"""How much an automatic ANALYZE unpacks of a table."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_ARRAYS = text("""
-SELECT attname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
-WHERE attrelid = to_regclass(:table) AND attnum > 0 AND typcategory = 'A'
-  AND (:of_any OR attstattarget IS DISTINCT FROM 0) ORDER BY attnum
+_LARGEST = text("""
+SELECT max(coalesce(attstattarget, -1)) FILTER (WHERE attstattarget >= 0) AS most,
+       count(*) FILTER (WHERE coalesce(attstattarget, -1) < 0) AS by_default
+FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attnum > 0
 """)
 
 
-async def analyzed_arrays(session: AsyncSession, table: str) -> Sequence[str]:
-    """Arrays of a table, which must have some, that statistics are gathered of."""
-    assert (await session.scalars(_ARRAYS, {"table": table, "of_any": True})).all()
-    return (await session.scalars(_ARRAYS, {"table": table, "of_any": False})).all()
+async def is_sampled(session: AsyncSession, table: str) -> bool:
+    """Whether 300 rows are: as many as the largest of all columns' targets asks for."""
+    found = (await session.execute(_LARGEST, {"table": table})).one()
+    return bool(found.most == 1 and found.by_default == 0)

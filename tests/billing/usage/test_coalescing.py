@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from billing.models import Verdict
 from billing.runtime import Runtime
 from billing.usage import EventVerdict, coalescing
-from billing.usage.backlog import AGE_MAX, REQUEST_BYTES, RETRY_AFTER, Backlog, Overloaded
-from billing.usage.coalescing import SMALL_EVENTS_MAX, WAIT_MAX, WRITERS_MAX, Coalescer
+from billing.usage.backlog import AGE_SECONDS_MAX, REQUEST_BYTES, RETRY_AFTER, Backlog, Overloaded
+from billing.usage.coalescing import SMALL_EVENTS_MAX, WAIT_SECONDS_MAX, WRITERS_MAX, Coalescer
 from billing.usage.store import Delivery, record_deliveries
 from tests.billing.usage.conftest import Usage, a_delivery, a_key, an_event
 from tests.billing.usage.locks import somebody_waits
@@ -266,10 +266,10 @@ async def test_while_the_oldest_waits_too_long_nobody_is_admitted(usage: Usage) 
         requests.send(a_delivery(an_event(id="given up")))
         await asyncio.sleep(0)
         backlog.admit(0).leave()
-        clock.seconds += AGE_MAX.total_seconds() + 1
+        clock.seconds += AGE_SECONDS_MAX + 1
         with pytest.raises(Overloaded):
             backlog.admit(0)
-        clock.seconds += WAIT_MAX.total_seconds()
+        clock.seconds += WAIT_SECONDS_MAX
 
     answers: Sequence[object] = await requests.answers()
     assert isinstance(answers[-1], Overloaded)

@@ -186,7 +186,7 @@ async def test_a_batch_read_by_meters_of_before_is_not_written(
         await desk.look_up(session, set())
 
     with pytest.raises(Unusual):
-        await record_usual(runtime.engine, batch, stamp, mixed.clock.at)
+        await record_usual(runtime, batch, stamp, mixed.clock.at)
 
     known = {feed.number for event_type in desk.event_types.values() for feed in event_type.feeds}
     assert not numbers & known, "what is read by old meters is never taken for new ones"
@@ -209,7 +209,7 @@ async def test_a_batch_that_meets_its_own_event_leaves_nothing_of_itself(
 
     async def lose() -> None:
         with pytest.raises(Unusual):
-            await record_usual(runtime.engine, both, stamp, mixed.clock.at)
+            await record_usual(runtime, both, stamp, mixed.clock.at)
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         async with runtime.sessions.begin() as session:
