@@ -41,7 +41,7 @@ soak: setup ## 5,000 random schedules of crashes, faults and webhooks (SCHEDULES
 mutants: setup ## plant faults in a copy of the source, one by one: a test must catch each
 	@.venv/bin/python -m tests.mutants
 
-bench: setup ## measure, each figure beside its limit in the same run: a quarter of an hour
+bench: setup ## measure, each figure beside its limit in the same run: under ten minutes
 	@.venv/bin/python -m bench
 
 migrate: setup ## bring DATABASE_URL to the newest schema

@@ -34,7 +34,7 @@ from sandbox.lifeline import stop_with_make
 from sandbox.services import Services
 
 EMPTY = frozenset({"ingest_batch", "ingest_folded"})
-GROWN = frozenset({"ingest_batch_steady", "growth_ingest"})
+GROWN = frozenset({"ingest_batch_steady", "ingest_batch_checkpointed", "growth_ingest"})
 LOADED = frozenset({"growth", "growth_estimate", "growth_estimate_largest", "growth_bytes"})
 RELOADED = frozenset({"reaggregate", "growth_month"})
 SENT = EMPTY | GROWN | {"ingest_batch_one_org", "ingest_single", "flood_memory"}

@@ -6,7 +6,7 @@ what is compared must not have been measured minutes apart.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from bench.bodies import Request, alone, everyone, mixed
@@ -102,10 +102,13 @@ async def measure_ingest(ingest: Ingest, loader: Loader | None) -> list[Figure]:
     progress("ingest_batch: 1,000 a request, the current month empty")
     stage = ingest.stage
     empty, grown = Side(stage.limit("limit_rows")), Side(stage.limit("limit_kept"))
-    claimed = 0
+    claimed, first = 0, None
     if loader:
         await grown.limit.preload(stage.lengths.limit_rows)
         await stage.first.execute("CHECKPOINT")
+        progress("  after a checkpoint:")
+        first = Side(replace(grown.limit, inserts=[], copies=[]))
+        claimed += await ingest.turn(first, are_identities_counted=False)
     for _ in range(stage.lengths.rounds):
         if loader:
             progress(f"  with {loader.readings:,} events there:")
@@ -113,9 +116,9 @@ async def measure_ingest(ingest: Ingest, loader: Loader | None) -> list[Figure]:
         progress("  with none:")
         async with stage.without_past():
             await ingest.turn(empty)
-    if loader:
+    if loader and first:
         await stage.check_identities(loader.readings + claimed)
-        return [*_empty_figures(empty), *_grown_figures(grown, empty)]
+        return [*_empty_figures(empty), *_grown_figures(first, grown, empty)]
     return _empty_figures(empty)
 
 
@@ -133,8 +136,15 @@ def _empty_figures(empty: Side) -> list[Figure]:
     ]
 
 
-def _grown_figures(grown: Side, empty: Side) -> list[Figure]:
+def _grown_figures(first: Side, grown: Side, empty: Side) -> list[Figure]:
     return [
+        against(
+            "ingest_batch_checkpointed",
+            "events/s",
+            first.acknowledged,
+            first.limit.inserts,
+            goal=None,
+        ),
         against(
             "ingest_batch_steady",
             "events/s",

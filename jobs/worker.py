@@ -25,6 +25,7 @@ from billing.stripe_limits import Lane, in_lane
 from jobs.check_heartbeats import check_heartbeats
 from jobs.close_periods import close_periods
 from jobs.fold_usage import fold_usage
+from jobs.pack_hours import pack_hours
 from jobs.prune_stripe_events import prune_stripe_events
 from jobs.purge_quarantine import purge_quarantine
 from jobs.push_credit_notes import push_credit_notes
@@ -45,6 +46,7 @@ SWEPT = (
     handle_stripe_events,
 )
 SWEEP_SECONDS = set(range(0, 60, 5))
+PACK_MINUTES = set(range(3, 60, 10))
 JOB_TIMEOUT_SECONDS = 280
 REDIS_PAUSE_SECONDS = 2
 POLL_SECONDS = 0.1
@@ -91,6 +93,7 @@ def worker_of(settings: Settings) -> Worker:
             cron(one_at_a_time(verify_invoices), second=45, timeout=JOB_TIMEOUT_SECONDS),
             cron(one_at_a_time(backfill_stripe_events), second=10, timeout=JOB_TIMEOUT_SECONDS),
             cron(one_at_a_time(reconcile), second=20, timeout=JOB_TIMEOUT_SECONDS),
+            cron(one_at_a_time(pack_hours), minute=PACK_MINUTES, second=50),
             cron(purge_quarantine, minute=7, second=0),
             cron(prune_stripe_events, hour=4, minute=17, second=0, timeout=JOB_TIMEOUT_SECONDS),
         ],

@@ -13,11 +13,13 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Identity,
+    Index,
     Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
@@ -92,6 +94,13 @@ class UsageChunk(Base):
     __tablename__ = "usage_chunks"
     __table_args__ = (
         PrimaryKeyConstraint("hour", "shard", "form", "id"),
+        Index(
+            "ix_usage_chunks_small",
+            "hour",
+            "shard",
+            "form",
+            postgresql_where=text("cardinality(series_ids) < 32"),
+        ),
         {"postgresql_partition_by": "RANGE (hour)"},
     )
 

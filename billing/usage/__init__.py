@@ -18,6 +18,7 @@ from billing.usage.evidence import (
     hours_behind,
 )
 from billing.usage.folding import fold_shard, fold_tail, settle_usage
+from billing.usage.packing import pack_hours
 from billing.usage.quarantine import purge_quarantine
 from billing.usage.replay import Wanted, count_replayable, replay_quarantined
 from billing.usage.rescan import usage_from_readings
@@ -47,6 +48,7 @@ __all__ = [
     "hours_behind",
     "incoming_event",
     "malformed_text",
+    "pack_hours",
     "parse_event",
     "purge_quarantine",
     "record_deliveries",
