@@ -48,7 +48,7 @@ class Lengths:
 
     rounds: int = 3
     ours_seconds: float = 8.0
-    limit_seconds: float = 2.0
+    limit_seconds: float = 4.0
     single_seconds: float = 3.0
     flood_seconds: float = 60.0
     events: int = 50_000_000
@@ -59,7 +59,7 @@ class Lengths:
 QUICK = Lengths(
     rounds=1,
     ours_seconds=5.0,
-    limit_seconds=1.0,
+    limit_seconds=2.0,
     single_seconds=1.5,
     flood_seconds=8.0,
     events=3_000_000,
