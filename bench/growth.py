@@ -17,7 +17,7 @@ from billing.usage.months import month_after
 ESTIMATE_GOAL = 0.9
 BYTES_MAX = 200.0
 LOAD_SECONDS_MAX = 200.0
-_ESTIMATES = 30
+_ESTIMATES = 27
 
 _BYTES = """
 SELECT pg_total_relation_size('usage_identities') AS identities,

@@ -15,7 +15,10 @@ from billing.usage.shards import SHARDS
 GOAL = 0.3
 PLAIN = """
 CREATE UNLOGGED TABLE bench.plain_readings AS
-SELECT series_id, occurred_at, quantity FROM usage_readings WHERE hour >= $1 AND hour < $2
+SELECT each.* FROM usage_chunks AS chunk,
+     unnest(chunk.series_ids, chunk.occurred_at, chunk.quantities)
+         AS each (series_id, occurred_at, quantity)
+WHERE hour >= $1 AND hour < $2
 """
 OF_SHARDS = """
 SELECT shard::int, sum(cardinality(series_ids)) FROM usage_chunks

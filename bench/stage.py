@@ -47,8 +47,8 @@ class Lengths:
     """How much is measured."""
 
     rounds: int = 3
-    ours_seconds: float = 8.0
-    limit_seconds: float = 4.0
+    ours_seconds: float = 7.0
+    limit_seconds: float = 3.0
     single_seconds: float = 3.0
     flood_seconds: float = 60.0
     events: int = 50_000_000
