@@ -12,7 +12,10 @@ from billing.settings import async_database_url
 
 
 def migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata)
+    # Each in a transaction of its own, or the locks of the first would be held through the last.
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -29,7 +29,14 @@ from billing.usage.month_tables import (
     get_archived,
     not_here,
 )
-from billing.usage.months import bounds_of, is_table, lock_months, month_after, partition_of
+from billing.usage.months import (
+    bounds_of,
+    is_table,
+    lock_months,
+    month_after,
+    partition_of,
+    sampled,
+)
 
 __all__ = [
     "Contents",
@@ -123,6 +130,7 @@ async def attach_month(sessions: Sessions, month: date) -> Contents:
             )
         contents = await checked_contents(session, month, archived)
         await session.execute(text(f"ALTER TABLE {apart} RENAME TO {partition}"))
+        await session.execute(text(sampled(partition)))  # it may be from before that was so
         await session.execute(
             text(f"ALTER TABLE usage_chunks ATTACH PARTITION {partition} {bounds_of(month)}")
         )

@@ -54,12 +54,17 @@ async def archived_months(session: AsyncSession, *, by: datetime | None = None) 
 
     Given `by`, only those that had been archived by then.
     """
-    await session.execute(_SHARE)
+    await keep_months(session)
     # A statement of its own, after the wait: it sees what that waited for.
     statement = select(UsageArchivedMonth.month)
     if by is not None:
         statement = statement.where(UsageArchivedMonth.archived_at <= by)
     return frozenset(await session.scalars(statement))
+
+
+async def keep_months(session: AsyncSession) -> None:
+    """Have the months stay as they are until the transaction ends; waits for who changes them."""
+    await session.execute(_SHARE)
 
 
 async def lock_months(session: AsyncSession) -> None:

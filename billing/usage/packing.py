@@ -2,11 +2,13 @@
 
 Every fold leaves a chunk for each hour, shard and form. Where usage trickles in, that is a reading
 or two with twice their size around them. No reading changes when they are put together, and what is
-still small then is packed again when more has come. It needs no lock but those of the rows: one
-statement takes and gives, so whoever reads sees each reading once, before or after.
+still small then is packed again when more has come. One statement takes and gives, so whoever reads
+sees each reading once, before or after; and who archives a month, and counts its chunks, is waited
+for.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -14,6 +16,8 @@ from sqlalchemy import text
 from billing.rules.periods import floor_hour
 from billing.runtime import Runtime, Sessions
 from billing.usage.folding import CHUNK_READINGS, WHOLE_READINGS
+from billing.usage.months import keep_months
+from billing.usage.store import again_on_deadlock
 
 SETTLED_AFTER = timedelta(minutes=15)
 """After the end of an hour most of its usage has come."""
@@ -66,11 +70,12 @@ async def pack_hours(runtime: Runtime) -> int:
         rows = await session.execute(_DUE, {"before": before, "places": PLACES_MAX})
         due = [Place(*row) for row in rows]
     for place in due:
-        await _pack(runtime.sessions, place)
+        await again_on_deadlock(partial(_pack, runtime.sessions, place))
     return len(due)
 
 
 async def _pack(sessions: Sessions, place: Place) -> None:
     async with sessions.begin() as session:
+        await keep_months(session)
         connection = await session.connection()
         await connection.exec_driver_sql(_PACK, (*place, CHUNK_READINGS))

@@ -12,10 +12,12 @@ from billing.models import Organization
 from billing.rules.periods import Period
 from billing.usage import fold_tail, pack_hours, shard_of
 from billing.usage.folding import WHOLE_READINGS, fold_shard
+from billing.usage.months import lock_months
 from billing.usage.recounting import differences
 from tests.billing.usage import voiding
 from tests.billing.usage.conftest import Usage, an_event
 from tests.billing.usage.every_aggregation import a_fact, counted_right, fresh_organization
+from tests.billing.usage.locks import somebody_waits
 from tests.billing.usage.rescan import Fact
 
 HOUR = datetime(2026, 10, 20, 9, tzinfo=UTC)
@@ -142,6 +144,22 @@ async def test_packing_folding_and_recounting_at_once(declared: Usage, org: Orga
     async with declared.runtime.sessions() as session:
         span = Period(HOUR, HOUR + timedelta(hours=1))
         assert await differences(session, shard_of(org.id), span) == []
+
+
+async def test_who_changes_the_months_is_waited_for(declared: Usage, org: Organization) -> None:
+    """Archiving counts a month's chunks: none may go between that and its going."""
+    await trickle(declared, facts_of(org, range(8)))
+    before = await chunks_of(declared, org)
+    declared.clock.at = OVER
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group, declared.runtime.sessions.begin() as session:
+            await lock_months(session)
+            group.start_soon(pack_hours, declared.runtime)
+            await somebody_waits(declared.runtime, 1)
+            assert await chunks_of(declared, org) == before
+
+    assert len(await chunks_of(declared, org)) < len(before)
 
 
 async def test_what_trickles_in_takes_few_bytes(declared: Usage, org: Organization) -> None:
