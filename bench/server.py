@@ -21,7 +21,7 @@ SETTINGS = MappingProxyType(
         "synchronous_commit": "on",
         "full_page_writes": "on",
         "shared_buffers": "6GB",
-        "max_wal_size": "16GB",
+        "max_wal_size": "12GB",
         "checkpoint_timeout": "15min",
         "max_connections": "200",
         "listen_addresses": "127.0.0.1",

@@ -47,9 +47,9 @@ class Lengths:
     """How much is measured."""
 
     rounds: int = 3
-    ours_seconds: float = 7.0
+    ours_seconds: float = 6.0
     limit_seconds: float = 3.0
-    single_seconds: float = 3.0
+    single_seconds: float = 2.5
     flood_seconds: float = 60.0
     events: int = 50_000_000
     limit_rows: int = 20_000_000
