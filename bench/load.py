@@ -1,4 +1,4 @@
-"""Fifty million events of twelve months: what years of use leave behind, in a minute.
+"""Fifty million events of twelve months: what years of use leave behind, in two minutes.
 
 Everything is as the product would have left it, in form and in size: identities, chunks of one hour
 and shard, buckets computed from the very readings. The last ten days are drawn event by event; the
