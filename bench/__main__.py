@@ -20,6 +20,7 @@ from bench.ingest import (
     Ingest,
     ingesting,
     measure_cold,
+    measure_grown_ingest,
     measure_ingest,
     measure_one_organization,
 )
@@ -87,8 +88,10 @@ async def _measure(services: Services, lengths: Lengths, asked: Set[str]) -> lis
         if asked & (LOADED | GROWN | RELOADED):
             loader = Loader(stage)
             figures += await measure_growth(stage, loader)
-        if asked & (EMPTY | GROWN):
-            figures += await measure_ingest(ingest, loader if asked & GROWN else None)
+        if loader and asked & GROWN:
+            figures += await measure_grown_ingest(ingest, loader)
+        elif asked & EMPTY:
+            figures += await measure_ingest(ingest)
         await stack.aclose()
         if loader and "reaggregate" in asked:
             figures += await measure_reaggregation(stage, loader)

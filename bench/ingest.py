@@ -34,9 +34,11 @@ class Side:
     acknowledged: list[float] = field(default_factory=list)
     folded: list[float] = field(default_factory=list)
 
-    def suspicion(self, usual: float) -> str:
-        """What to say of the limit."""
-        return suspicion(self.limit.inserts, self.limit.copies, usual)
+    def figure(self, name: str, goal: float | None, usual: float) -> Figure:
+        """What was acknowledged, beside the limit; `usual` is what that is of COPY."""
+        limit = self.limit
+        remark = suspicion(limit.inserts, limit.copies, usual)
+        return against(name, "events/s", self.acknowledged, limit.inserts, goal=goal, remark=remark)
 
 
 @dataclass(slots=True)
@@ -56,9 +58,7 @@ class Ingest:
         progress(f"  every series once: {sent.rate:,.0f} events/s")
         return sent.rate
 
-    async def turn(
-        self, side: Side, draw: Draw = mixed, *, are_identities_counted: bool = True
-    ) -> int:
+    async def turn(self, side: Side, draw: Draw = mixed, *, has_past: bool = False) -> int:
         """A window of the limit and one of ours, what was acknowledged checked; how many it was."""
         await side.limit.measure(one_organization=draw is alone)
         await self.stage.empty_month()
@@ -72,9 +72,9 @@ class Ingest:
         progress(
             f"  ours: {sent.rate:,.0f} events/s, {side.folded[-1]:,.0f} folded; {sent.latency}"
         )
-        known = Acknowledged(None if not are_identities_counted else 0)
+        known = Acknowledged()
         known.add(sent)
-        await self.stage.check(known)
+        await self.stage.check(known, are_all_claims_theirs=not has_past)
         return sent.events
 
     def _requests(self, draw: Draw) -> list[Request]:
@@ -97,70 +97,56 @@ async def ingesting(stage: Stage) -> AsyncIterator[Ingest]:
         yield Ingest(stage, served)
 
 
-async def measure_ingest(ingest: Ingest, loader: Loader | None) -> list[Figure]:
-    """`ingest_batch` and `ingest_folded`; where years are there the other two, by turns."""
+async def measure_ingest(ingest: Ingest) -> list[Figure]:
+    """`ingest_batch` and `ingest_folded`, where no years are there."""
+    progress("ingest_batch: 1,000 a request, empty tables")
+    empty = Side(ingest.stage.limit())
+    for _ in range(ingest.stage.lengths.rounds):
+        await _turn_without_past(ingest, empty)
+    return _empty_figures(empty)
+
+
+async def measure_grown_ingest(ingest: Ingest, loader: Loader) -> list[Figure]:
+    """The same by turns with `ingest_batch_steady`: with all that there, and with nothing."""
     progress("ingest_batch: 1,000 a request, the current month empty")
     stage = ingest.stage
-    empty, grown = Side(stage.limit("limit_rows")), Side(stage.limit("limit_kept"))
-    claimed, first = 0, None
-    if loader:
-        await grown.limit.preload(stage.lengths.limit_rows)
-        await stage.first.execute("CHECKPOINT")
-        progress("  after a checkpoint:")
-        first = Side(replace(grown.limit, inserts=[], copies=[]))
-        claimed += await ingest.turn(first, are_identities_counted=False)
+    empty, grown = Side(stage.limit()), Side(stage.limit("limit_kept"))
+    await grown.limit.preload(stage.lengths.limit_rows)
+    await stage.first.execute("CHECKPOINT")
+    progress("  after a checkpoint:")
+    first = Side(replace(grown.limit, inserts=[], copies=[]))
+    claimed = await ingest.turn(first, has_past=True)
     for _ in range(stage.lengths.rounds):
-        if loader:
-            progress(f"  with {loader.readings:,} events there:")
-            claimed += await ingest.turn(grown, are_identities_counted=False)
+        progress(f"  with {loader.readings:,} events there:")
+        claimed += await ingest.turn(grown, has_past=True)
         progress("  with none:")
-        async with stage.without_past():
-            await ingest.turn(empty)
-    if loader and first:
-        await stage.check_identities(loader.readings + claimed)
-        return [*_empty_figures(empty), *_grown_figures(first, grown, empty)]
-    return _empty_figures(empty)
+        await _turn_without_past(ingest, empty)
+    await stage.check_identities(loader.readings + claimed)
+    growth = against(
+        "growth_ingest",
+        "events/s",
+        grown.acknowledged,
+        empty.acknowledged,
+        goal=GROWTH_GOAL,
+        remark="limit: ingest_batch on empty tables",
+    )
+    return [
+        *_empty_figures(empty),
+        first.figure("ingest_batch_checkpointed", None, USUAL_STEADY),
+        grown.figure("ingest_batch_steady", GOAL, USUAL_STEADY),
+        growth,
+    ]
+
+
+async def _turn_without_past(ingest: Ingest, side: Side, draw: Draw = mixed) -> None:
+    async with ingest.stage.without_past():
+        await ingest.turn(side, draw)
 
 
 def _empty_figures(empty: Side) -> list[Figure]:
     return [
-        against(
-            "ingest_batch",
-            "events/s",
-            empty.acknowledged,
-            empty.limit.inserts,
-            goal=GOAL,
-            remark=empty.suspicion(USUAL_FRESH),
-        ),
+        empty.figure("ingest_batch", GOAL, USUAL_FRESH),
         against("ingest_folded", "events/s", empty.folded, empty.limit.inserts, goal=None),
-    ]
-
-
-def _grown_figures(first: Side, grown: Side, empty: Side) -> list[Figure]:
-    return [
-        against(
-            "ingest_batch_checkpointed",
-            "events/s",
-            first.acknowledged,
-            first.limit.inserts,
-            goal=None,
-        ),
-        against(
-            "ingest_batch_steady",
-            "events/s",
-            grown.acknowledged,
-            grown.limit.inserts,
-            goal=GOAL,
-            remark=grown.suspicion(USUAL_STEADY),
-        ),
-        against(
-            "growth_ingest",
-            "events/s",
-            grown.acknowledged,
-            empty.acknowledged,
-            goal=GROWTH_GOAL,
-            remark="limit: ingest_batch on empty tables",
-        ),
     ]
 
 
@@ -181,15 +167,5 @@ async def measure_one_organization(ingest: Ingest) -> list[Figure]:
     progress("ingest_batch_one_org: each batch of one organization, empty tables")
     side = Side(ingest.stage.limit())
     for _ in range(ingest.stage.lengths.rounds):
-        async with ingest.stage.without_past():
-            await ingest.turn(side, alone)
-    return [
-        against(
-            "ingest_batch_one_org",
-            "events/s",
-            side.acknowledged,
-            side.limit.inserts,
-            goal=None,
-            remark=side.suspicion(USUAL_FRESH),
-        )
-    ]
+        await _turn_without_past(ingest, side, alone)
+    return [side.figure("ingest_batch_one_org", None, USUAL_FRESH)]

@@ -120,7 +120,7 @@ class Loader:
         for number in range(*self._numbers(start, end)):
             await one.execute(MOVE_BUCKETS, _hours_back(number), start, end)
         for month in self.months:
-            partition = f"{table}_{month:%Y_%m}"
+            partition = partition_of(month, table)
             await one.execute(_TIGHTEN.format(table=partition, columns=columns))
             await one.execute(f"VACUUM ANALYZE {partition}")  # as autovacuum would, only sooner
         # The table's own is made of theirs.

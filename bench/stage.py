@@ -19,7 +19,7 @@ from billing.rules.periods import floor_hour
 from billing.runtime import Runtime, open_runtime
 from billing.settings import load_settings
 from billing.usage import fold_tail
-from billing.usage.months import month_of
+from billing.usage.months import make_partitions, month_of, partition_of
 from sandbox.services import Services
 
 _IDENTITIES = "SELECT count(*) FROM usage_identities"
@@ -27,8 +27,6 @@ _STORED = """
 SELECT (SELECT count(*) FROM usage_events WHERE hour >= $1) AS readings,
        (SELECT coalesce(sum(total), 0) FROM usage_buckets WHERE hour >= $1) AS total
 """
-
-
 _PUT_AWAY = """
 ALTER TABLE usage_identities RENAME TO identities_of_years;
 CREATE TABLE usage_identities (LIKE identities_of_years INCLUDING ALL)
@@ -37,9 +35,6 @@ _BACK = """
 DROP TABLE usage_identities;
 ALTER TABLE identities_of_years RENAME TO usage_identities
 """
-_THERE = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
-KINDS = ("buckets", "chunks")
-"""What has a partition for each month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +70,8 @@ class WrongFigures(Exception):
 
 @dataclass(slots=True)
 class Acknowledged:
-    """What was answered 204, on top of so many identities; None where nobody counts them."""
+    """What was answered 204."""
 
-    identities: int | None = 0
     events: int = 0
     hundredths: int = 0
 
@@ -124,10 +118,10 @@ class Stage:
         """As if nothing had been counted in the current month yet; identities stay."""
         await self.drain()
         months = {month_of(self.since), month_of(wall_time())}
-        names = [f"usage_{kind}_{month:%Y_%m}" for kind in KINDS for month in months]
-        there = await self.first.fetch(_THERE, names)
-        tables = ", ".join(["usage_tail", "usage_sources", *(row["name"] for row in there)])
-        await self.first.execute(f"TRUNCATE {tables}")
+        await make_partitions(self.runtime.sessions, months)
+        tables = ("usage_buckets", "usage_chunks")
+        names = [partition_of(month, table) for month in months for table in tables]
+        await self.first.execute(f"TRUNCATE usage_tail, usage_sources, {', '.join(names)}")
 
     @asynccontextmanager
     async def without_past(self) -> AsyncIterator[None]:
@@ -143,19 +137,21 @@ class Stage:
         while await fold_tail(self.runtime):
             pass
 
-    async def check(self, known: Acknowledged, *, doubtful: int = 0) -> None:
+    async def check(
+        self, known: Acknowledged, *, doubtful: int = 0, are_all_claims_theirs: bool = True
+    ) -> None:
         """Every event acknowledged is claimed once, kept once and counted once, to the hundredth.
 
-        Up to `doubtful` more may be there: those whose sender was told to come again.
-        Raises `WrongFigures`.
+        Up to `doubtful` more may be there: those whose sender was told to come again. Where claims
+        of others are there too, `check_identities` counts all later. Raises `WrongFigures`.
         """
         stored = await self.first.fetchrow(_STORED, self.since)
         found = (stored["readings"], stored["total"])
         wanted = (known.events, Decimal(known.hundredths) / 100)
         if found != wanted and not 0 < found[0] - known.events <= doubtful:
             raise WrongFigures(f"Acknowledged {wanted}, stored {found}.")
-        if known.identities is not None:
-            await self.check_identities(known.identities + found[0])
+        if are_all_claims_theirs:
+            await self.check_identities(found[0])
 
     async def check_identities(self, wanted: int) -> None:
         """So many events are claimed, ever. Raises `WrongFigures`."""

@@ -18,7 +18,7 @@ from billing.usage.month_tables import (
     get_archived,
     not_here,
 )
-from billing.usage.months import is_table, partition_of, sampled
+from billing.usage.months import creation_apart, is_table, partition_of
 
 _IN_ORDER = text("SET LOCAL synchronize_seqscans = off")
 """Two exports of the same table are the same bytes."""
@@ -59,11 +59,8 @@ async def import_month(sessions: Sessions, month: date, file: Source) -> Content
         archived = await get_archived(session, month)
         if await is_table(session, apart):
             raise Conflict(f"{month:%Y-%m} is in this database.", code="MONTH_PRESENT")
-        # Not the identity of its ids: that belongs to the table it will be attached to.
-        await session.execute(
-            text(f"CREATE TABLE {apart} (LIKE usage_chunks INCLUDING ALL EXCLUDING IDENTITY)")
-        )
-        await session.execute(text(sampled(apart)))
+        for statement in creation_apart(apart):
+            await session.execute(text(statement))
         try:
             await (await _driver(session)).copy_to_table(
                 apart, source=file, columns=_columns(), format="binary"

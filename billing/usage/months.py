@@ -29,9 +29,9 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('usage months'))")
 _SHARE = text("SELECT pg_advisory_xact_lock_shared(hashtext('usage months'))")
 
 
-def partition_of(month: date) -> str:
-    """The name of the partition that has a month's packed readings."""
-    return _name("usage_chunks", month)
+def partition_of(month: date, table: str = "usage_chunks") -> str:
+    """The name of the partition that has a month's chunks, or its part of another table."""
+    return f"{table}_{month:%Y_%m}"
 
 
 def month_of(at: datetime) -> date:
@@ -89,7 +89,7 @@ async def make_partitions(sessions: Sessions, months: Collection[date]) -> None:
 
     Never for an archived month: what was detached would find its place taken.
     """
-    names = {_name(table, month): (table, month) for month in months for table in _SETTINGS}
+    names = {partition_of(month, table): (table, month) for month in months for table in _SETTINGS}
     async with sessions() as session:
         missing = (await session.scalars(_MISSING, {"names": sorted(names)})).all()
     if not missing:
@@ -101,8 +101,11 @@ async def make_partitions(sessions: Sessions, months: Collection[date]) -> None:
         for name in (await session.scalars(_MISSING, {"names": missing})).all():
             table, month = names[name]
             if month not in archived:
-                for statement in _creation(name, table, month):
+                # A partition that is created as one locks out every reader.
+                for statement in creation_apart(name, table):
                     await session.execute(text(statement))
+                attach = f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds_of(month)}"
+                await session.execute(text(attach))
 
 
 async def is_table(session: AsyncSession, name: str) -> bool:
@@ -115,18 +118,13 @@ def bounds_of(month: date) -> str:
     return f"FOR VALUES FROM ('{month} 00:00:00+00') TO ('{month_after(month)} 00:00:00+00')"
 
 
-def _name(table: str, month: date) -> str:
-    return f"{table}_{month:%Y_%m}"
-
-
-def _creation(name: str, table: str, month: date) -> Iterator[str]:
-    """Made apart and then attached: a partition that is created as one locks out every reader."""
-    # Not the identity of ids: a partition has its table's.
+def creation_apart(name: str, table: str = "usage_chunks") -> Iterator[str]:
+    """Statements that make what can be attached as a partition."""
+    # Not the identity of ids: that belongs to the table it will be attached to.
     like = f"LIKE {table} INCLUDING ALL EXCLUDING IDENTITY"
     yield f"CREATE TABLE {name} ({like}){_SETTINGS[table]}"
     if table == "usage_chunks":
         yield sampled(name)
-    yield f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds_of(month)}"
 
 
 def sampled(name: str) -> str:

@@ -26,7 +26,7 @@ PLACES_MAX = 1_000
 """What one run packs: a few milliseconds each."""
 
 # The index of small chunks answers this by itself; its condition must be written as it is there.
-_DUE = text(f"""
+DUE = text(f"""
 SELECT hour, shard, form FROM usage_chunks
 WHERE cardinality(series_ids) < {WHOLE_READINGS} AND hour < :before
 GROUP BY hour, shard, form HAVING count(*) > 1 ORDER BY hour, shard, form LIMIT :places
@@ -67,7 +67,7 @@ async def pack_hours(runtime: Runtime) -> int:
     """
     before = floor_hour(await runtime.now() - SETTLED_AFTER)
     async with runtime.sessions() as session:
-        rows = await session.execute(_DUE, {"before": before, "places": PLACES_MAX})
+        rows = await session.execute(DUE, {"before": before, "places": PLACES_MAX})
         due = [Place(*row) for row in rows]
     for place in due:
         await again_on_deadlock(partial(_pack, runtime.sessions, place))

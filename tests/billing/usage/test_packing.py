@@ -13,6 +13,7 @@ from billing.rules.periods import Period
 from billing.usage import fold_tail, pack_hours, shard_of
 from billing.usage.folding import WHOLE_READINGS, fold_shard
 from billing.usage.months import lock_months
+from billing.usage.packing import DUE
 from billing.usage.recounting import differences
 from tests.billing.usage import voiding
 from tests.billing.usage.conftest import Usage, an_event
@@ -78,6 +79,19 @@ async def test_an_hour_is_packed_when_it_is_over(declared: Usage, org: Organizat
     assert sorted(map(repr, await declared.events())) == sorted(map(repr, events))
     await counted_right(declared, facts)
     assert await pack_hours(declared.runtime) == 0, "nothing is left to do"
+
+
+async def test_what_is_due_is_in_an_index_of_its_own(declared: Usage, org: Organization) -> None:
+    await trickle(declared, facts_of(org, range(2)))
+
+    async with declared.runtime.sessions() as session:
+        for kind in ("seqscan", "bitmapscan"):  # which few rows are too few to avoid
+            await session.execute(text(f"SET LOCAL enable_{kind} = off"))
+        statement = text(f"EXPLAIN {DUE.text}")
+        plan = "\n".join(await session.scalars(statement, {"before": OVER, "places": 10}))
+
+    assert "Index Only Scan using usage_chunks_2026_10_hour_shard_form_idx" in plan, plan
+    assert "cardinality" not in plan, "nothing is unpacked"
 
 
 async def test_what_comes_late_is_packed_with_the_rest(declared: Usage, org: Organization) -> None:
