@@ -1,6 +1,6 @@
 """Buckets are in months, as chunks are: folding touches this month's index, not that of all years.
 
-The rows are moved, ten million in about half a minute; folding and estimates wait for that long.
+The rows are moved, ten million in 45 seconds; folding and estimates wait for that long.
 """
 
 from alembic import op

@@ -1,7 +1,7 @@
 """Small chunks can be found, to be packed together when their hour is over.
 
 Most chunks are larger, and not in this index. To build it every month's chunks are read once, fifty
-million readings in some ten seconds; folding waits for that long, taking usage in does not.
+million readings in 2 seconds; folding waits for that long, taking usage in does not.
 """
 
 from alembic import op
